@@ -1,0 +1,1 @@
+"""The hands of the conversation: one module a skill, each action thin."""

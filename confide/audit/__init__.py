@@ -1,0 +1,1 @@
+"""The audit log: one append function, a closed set of event names."""

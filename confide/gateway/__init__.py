@@ -1,0 +1,1 @@
+"""The public edge: sockets, sessions, limits and lanes. Holds no data key."""

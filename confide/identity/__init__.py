@@ -1,0 +1,1 @@
+"""Who is talking, how strongly they proved it, and to exactly which act."""

@@ -1,0 +1,1 @@
+"""privacy.yml: what each action needs, read and validated at start."""

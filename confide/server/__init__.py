@@ -1,0 +1,1 @@
+"""The action server: launcher, guard and the private API the gateway calls."""

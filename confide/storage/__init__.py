@@ -1,0 +1,1 @@
+"""Databases, keys and sealed values."""

@@ -1,0 +1,1 @@
+"""The worker: delivers the outbox on a database lease. Serves no port."""
