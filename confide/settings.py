@@ -83,6 +83,10 @@ class CoreSettings:
     keystore_url: str
     key_provider: str
     policy: Path
+    #: Python modules of the business: its pack, its actions, its demo data.
+    pack: str
+    actions: str
+    demo: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> CoreSettings:
@@ -95,6 +99,8 @@ class CoreSettings:
             keystore_url=environ.get("CONFIDE_KEYSTORE_URL", f"sqlite:///{var}/core-keys/keystore.sqlite"),
             key_provider=environ.get("CONFIDE_KEY_PROVIDER", f"file:{keys}/kek.json"),
             policy=Path(environ.get("CONFIDE_POLICY", "privacy.yml")),
+            pack=environ.get("CONFIDE_PACK", "bank.pack"), actions=environ.get("CONFIDE_ACTIONS", "actions"),
+            demo=environ.get("CONFIDE_DEMO", "bank.demo"),
         )
 
 

@@ -7,10 +7,12 @@ transaction that reads and then writes fails as soon as another process writes. 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 #: Seconds a writer waits for another before it gives up; below the turn's own deadline.
@@ -64,3 +66,12 @@ def _configure_sqlite(engine: Engine, journal: Journal) -> None:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def insert_if_absent(transaction: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert `row` unless one with its key is there; say whether it was inserted.
+
+    On PostgreSQL it waits for a transaction that is inserting the same key; on SQLite there is only ever one writer.
+    """
+    dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+    return transaction.execute(dialect.insert(table).values(dict(row)).on_conflict_do_nothing()).rowcount == 1

@@ -1,0 +1,13 @@
+"""Freezing a card."""
+
+from __future__ import annotations
+
+from rasa_sdk import Action
+
+from confide.guard.guard import Guard
+from confide.server.guarded import GuardedAction
+
+
+def build(guard: Guard) -> list[Action]:
+    """Return the card actions."""
+    return [GuardedAction(guard, "freeze_card")]

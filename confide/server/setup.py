@@ -1,0 +1,17 @@
+"""What has to be there before the action server starts: tables, and the pack's demo data."""
+
+from __future__ import annotations
+
+import importlib
+
+from confide.core import open_core
+from confide.settings import CoreSettings
+
+
+def prepare(settings: CoreSettings) -> None:
+    """Create tables and demo data; harmless when they are there. Raises PolicyError, KeyProviderError, DatabaseAway."""
+    core = open_core(settings)
+    core.create_tables()
+    importlib.import_module(settings.demo).prepare(core)
+    core.database.dispose()
+    core.keystore.engine.dispose()

@@ -1,0 +1,64 @@
+"""Starts the worker: `python -m confide.worker`. It serves no port."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import threading
+
+import structlog
+
+from confide.core import Core, open_core
+from confide.pack import load_pack
+from confide.policy.load import PolicyError
+from confide.settings import CoreSettings, SettingsError
+from confide.storage.database import DatabaseAway
+from confide.storage.keyring import KeyProviderError
+from confide.storage.lease import Lease
+from confide.worker.delivery import BATCH, Delivery
+
+log = structlog.get_logger("confide.worker")
+
+#: Seconds between rounds when there is nothing to do; seconds a lease lasts without renewal.
+IDLE, LEASE = 0.5, 10.0
+
+
+def main() -> int:
+    """Run until SIGTERM; 1 when it cannot start, with the reason on stderr."""
+    structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True),
+                                    structlog.processors.JSONRenderer()])
+    try:
+        settings = CoreSettings.read()
+        core = open_core(settings)
+        core.create_tables()
+        pack = load_pack(settings.pack, core)
+    except (SettingsError, PolicyError, KeyProviderError, DatabaseAway) as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    lease = Lease("outbox", secrets.token_hex(16), LEASE, core.clock)
+    _work(Delivery(core, pack.receivers, lease), stop)
+    _release(core, lease)
+    return 0
+
+
+def _work(delivery: Delivery, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            delivered = delivery.round()
+        except (DatabaseAway, KeyProviderError) as error:
+            log.warning("outbox_away", error=type(error).__name__)
+            delivered = 0
+        if delivered < BATCH:
+            stop.wait(IDLE)
+
+
+def _release(core: Core, lease: Lease) -> None:
+    try:
+        with core.transaction() as transaction:
+            lease.release(transaction)
+    except DatabaseAway:
+        log.warning("lease_not_released")  # it runs out by itself
