@@ -60,14 +60,14 @@ def customers(environ: Mapping[str, str] = os.environ) -> list[DemoCustomer]:
     return [DemoCustomer(**entry) for entry in json.loads(read_private(path))]
 
 
-def prepare(core: Core, environ: Mapping[str, str] = os.environ) -> None:
+def prepare(core: Core, environ: Mapping[str, str] = os.environ, hasher: PasswordHasher | None = None) -> None:
     """Create the bank's tables and, in an empty bank, its customers."""
     schema.metadata.create_all(core.database)
     people = customers(environ) or _invent(environ)
     with core.transaction() as transaction:
         if transaction.execute(select(schema.customers.c.number)).first() is None:
             for person, made in zip(_PEOPLE, people, strict=True):
-                _add(core, transaction, person, made)
+                _add(core, transaction, person, made, hasher or PasswordHasher())
 
 
 def _secrets_file(environ: Mapping[str, str]) -> Path:
@@ -88,10 +88,10 @@ def _invent(environ: Mapping[str, str]) -> list[DemoCustomer]:
     return people
 
 
-def _add(core: Core, transaction: Connection, person: Mapping[str, Any], made: DemoCustomer) -> None:
+def _add(core: Core, transaction: Connection, person: Mapping[str, Any], made: DemoCustomer, hasher: PasswordHasher) -> None:
     number, now = str(person["number"]), time.time()
     transaction.execute(insert(schema.customers).values(
-        number=number, name=person["name"], email=person["email"], password_hash=PasswordHasher().hash(made.password)
+        number=number, name=person["name"], email=person["email"], password_hash=hasher.hash(made.password)
     ))
     transaction.execute(insert(schema.accounts), [
         {"id": f"{number}-1", "customer": number, "name": "Current account", "iban": iban(f"00{number}0001"), "currency": "EUR",

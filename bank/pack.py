@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from argon2 import PasswordHasher
 from sqlalchemy import Connection, select
 
 from bank.accounts import CheckBalance, ListTransactions
@@ -28,11 +30,11 @@ class CustomerDirectory:
         return transaction.execute(select(customers.c.email).where(customers.c.number == subject)).scalar()
 
 
-def build(core: Core) -> Pack:
+def build(core: Core, environ: Mapping[str, str] = os.environ, hasher: PasswordHasher | None = None) -> Pack:
     """Return the bank."""
     payment = MakePayment(core.outbox, core.clock)
-    key_file = Path(os.environ.get("CONFIDE_VAR", "var")).resolve() / "keys" / "bank" / "login.pem"
-    site, mailbox = open_site(core, key_file), DemoMailbox(core)
+    key_file = Path(environ.get("CONFIDE_VAR", "var")).resolve() / "keys" / "bank" / "login.pem"
+    site, mailbox = open_site(core, key_file, hasher or PasswordHasher()), DemoMailbox(core)
     return Pack(
         deeds=[CheckBalance(), ListTransactions(), FindPayee(), payment, ChangePayment(payment, core.acts), FreezeCard(core.clock)],
         directory=CustomerDirectory(), staff_address=STAFF_ADDRESS, receivers={"mail": mailbox},

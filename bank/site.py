@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +26,9 @@ class Site:
 
     core: Core
     key: Ed25519PrivateKey = field(repr=False)
-    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    hasher: PasswordHasher
     #: What an unknown number is checked against, so that it costs the same as a wrong password.
-    decoy: str = field(default="", repr=False)
+    decoy: str = field(repr=False)
 
     def sign_in(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return a login token and the customer's name for a right password; None for anything else."""
@@ -45,9 +46,9 @@ class Site:
         return {"login_token": login_token.issue(self.key, row.number, self.core.clock()), "name": row.name}
 
 
-def open_site(core: Core, key_file: Path) -> Site:
+def open_site(core: Core, key_file: Path, hasher: PasswordHasher) -> Site:
     """Return the site with its login-token key. Raises KeyProviderError."""
     key = load_pem_private_key(read_private(key_file), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyProviderError(f"{key_file} is not an Ed25519 private key")
-    return Site(core, key, decoy=PasswordHasher().hash("nobody has this password"))
+    return Site(core, key, hasher, decoy=hasher.hash(secrets.token_hex(16)))

@@ -26,7 +26,7 @@ from confide.policy.load import load_policy
 from confide.policy.model import Policy
 from confide.settings import CoreSettings
 from confide.storage import schema
-from confide.storage.database import DatabaseAway, is_away, open_database
+from confide.storage.database import DatabaseAway, DatabaseFault, is_away, open_database
 from confide.storage.effects import Effects
 from confide.storage.keyring import KeyProviderError, open_key_provider, read_private
 from confide.storage.keystore import KeyStore
@@ -54,14 +54,17 @@ class Core:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Begin, and commit when the block ends without an exception. Raises DatabaseAway when the database cannot be used now."""
+        """Begin, and commit when the block ends without an exception.
+
+        Raises DatabaseAway when the database cannot be used now, DatabaseFault when it refuses a statement; neither carries a value.
+        """
         try:
             with self.database.begin() as connection:
                 yield connection
         except DBAPIError as error:
             if is_away(error):
                 raise DatabaseAway("the database is away, locked or full") from None
-            raise
+            raise DatabaseFault(type(error).__name__) from None
 
     def create_tables(self) -> None:
         """Create what is missing, in the database and in the key store. Raises DatabaseAway."""

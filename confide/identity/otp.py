@@ -56,7 +56,7 @@ def matching_step(secret: bytes, code: str, now: float) -> int | None:
         return None
     hotp = pyotp.HOTP(base64.b32encode(secret).decode())
     found: int | None = None
-    for step in range(step_at(now) - LOOK_BACK, step_at(now) + 1):
+    for step in range(max(0, step_at(now) - LOOK_BACK), step_at(now) + 1):
         if hmac.compare_digest(hotp.at(step).encode(), code.encode()):
             found = step
     return found

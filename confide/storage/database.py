@@ -25,6 +25,13 @@ class DatabaseAway(Exception):
     """The database cannot be reached, is locked, or cannot be written. The message names no value."""
 
 
+class DatabaseFault(Exception):
+    """The database refused a statement: a broken rule of ours. Names the kind of error alone.
+
+    The driver's own text is not kept: PostgreSQL quotes the line it refused, values and all, and hide_parameters does not reach that.
+    """
+
+
 def open_database(url: str, journal: Journal = "WAL") -> Engine:
     """Return an engine for `url`.
 
