@@ -1,0 +1,50 @@
+"""A worker killed with -9, again and again, loses no mail and doubles none. A real process on a real database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from bank.schema import mails
+from confide.storage.schema import outbox
+from tests.unit.kit import ROOT, Clock, Kit
+
+MAILS = 120
+
+
+@pytest.mark.integration
+def test_kill_nine_never_loses_or_doubles_a_mail(tmp_path: Path) -> None:
+    clock = Clock(time.time())
+    kit = Kit.make(tmp_path, clock, None)
+    with kit.core.transaction() as transaction:
+        for number in range(MAILS):
+            payload = {"to": "a@example.com", "subject": f"mail {number}", "body": "b"}
+            kit.core.outbox.queue(transaction, key=f"m{number}", kind="mail", owner="subject:1001", payload=payload)
+    environment = {"PATH": os.environ["PATH"], "CONFIDE_VAR": str(kit.var), "CONFIDE_POLICY": str(ROOT / "privacy.yml"), "PYTHONPATH": str(ROOT)}
+    kills, deadline = 0, time.monotonic() + 120
+    while delivered(kit) < MAILS and time.monotonic() < deadline:
+        before = delivered(kit)
+        with subprocess.Popen([sys.executable, "-m", "confide.worker"], cwd=ROOT, env=environment) as worker:
+            while delivered(kit) == before and worker.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            worker.send_signal(signal.SIGKILL)
+            kills += 1
+        with kit.core.transaction() as transaction:  # the dead worker's lease runs out; here the clock is not waited for
+            transaction.exec_driver_sql("UPDATE leases SET expires_at = 0")
+    subjects = Counter(row.subject for row in kit.rows(mails))
+    kit.close()
+    assert subjects == Counter(f"mail {number}" for number in range(MAILS))
+    assert kills >= 2, "the worker was killed in the middle at least once"
+
+
+def delivered(kit: Kit) -> int:
+    with kit.core.transaction() as transaction:
+        return transaction.execute(select(func.count()).select_from(outbox).where(outbox.c.delivered_at.is_not(None))).scalar_one()
