@@ -133,7 +133,7 @@ def _text(value: Any) -> str:
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("should be true or false")
+        raise ValueError("should be true or false")  # noqa: TRY004 - `read` takes ValueError for "not what this setting takes"
     return value
 
 

@@ -59,7 +59,7 @@ class Endpoint:
             if caller != self.caller:
                 raise Unauthenticated
             return JSONResponse(await self.handler(_parse(body)))
-        except Exception as error:  # one place turns every failure into an answer that tells nothing
+        except Exception as error:  # noqa: BLE001 - one place turns every failure into an answer that tells nothing
             return _failure(error)
 
 

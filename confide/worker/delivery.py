@@ -41,7 +41,7 @@ class Delivery:
             if receiver is None:
                 raise LookupError(parcel.kind)
             receiver.deliver(parcel)
-        except Exception as error:  # whatever a receiver raises, the parcel is kept and brought again
+        except Exception as error:  # noqa: BLE001 - whatever a receiver raises, the parcel is kept and brought again
             log.warning("delivery_postponed", kind=parcel.kind, error=type(error).__name__, attempts=parcel.attempts + 1)
             with self.core.transaction() as transaction:
                 self.core.outbox.postpone(transaction, parcel)

@@ -52,7 +52,7 @@ def test_values_lie_sealed_and_old_ones_are_swept(kit: Kit) -> None:
     customer.ask("check_balance")
     with kit.core.transaction() as transaction:
         sealed = transaction.execute(select(grants.c.sealed_value)).scalars().all()
-    assert len(sealed) == 1 and "1,204".encode() not in sealed[0]
+    assert len(sealed) == 1 and b"1,204" not in sealed[0]
     kit.clock.forward(200)
     customer.ask("check_balance")
     assert len(kit.rows(grants)) == 1
