@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -51,8 +51,8 @@ class RasaSettings:
     host: str
     port: int
     keys: Path
-    tracker_url: str
-    tracker_keystore_url: str
+    tracker_url: str = field(repr=False)  # may hold a password
+    tracker_keystore_url: str = field(repr=False)  # may hold a password
     key_provider: str
     actions_url: str
     model: Path
@@ -79,8 +79,8 @@ class CoreSettings:
     host: str
     port: int
     keys: Path
-    database_url: str
-    keystore_url: str
+    database_url: str = field(repr=False)  # may hold a password
+    keystore_url: str = field(repr=False)  # may hold a password
     key_provider: str
     policy: Path
     #: Python modules of the business: its pack, its actions, its demo data.

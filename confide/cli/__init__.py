@@ -1,1 +1,1 @@
-"""The confide command."""
+"""The `confide` command: start the whole, keep its keys, ask it how it is."""

@@ -57,7 +57,9 @@ def is_away(error: BaseException) -> bool:
 
 
 def _create_private(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # mkdir's mode is for the last folder alone; whatever is missing above it is made private too.
+    for folder in reversed([each for each in (path.parent, *path.parent.parents) if not each.exists()]):
+        folder.mkdir(mode=0o700, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
 
 
