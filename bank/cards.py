@@ -29,8 +29,12 @@ class FreezeCard:
         said = words.get("heard.card", "").lower()
         digits = re.search(r"\d{4}", said)
         chosen = [row for row in rows if (digits and row.last4 == digits[0]) or (not digits and row.kind in said)]
-        # No word of which: the first one that is not frozen. Freezing one too many is undone by a call; one too few is not.
-        for row in chosen or ([] if digits else [row for row in rows if row.frozen_at is None] or rows):
+        usable = [row for row in rows if row.frozen_at is None]
+        if not said and len(usable) > 1:
+            return Reply("utter_which_card", options=tuple(
+                (f"{row.kind.capitalize()} card", f'/freeze_card{{"card": "{row.kind}"}}') for row in usable
+            ))
+        for row in chosen or ([] if said else usable or rows):
             label = f"{row.kind} card ending {row.last4}"
             if row.frozen_at is not None:
                 return Reply("utter_card_already_frozen", {"card": Value("CARD", label)})

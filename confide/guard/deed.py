@@ -20,6 +20,8 @@ class Reply:
 
     response: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    #: Quick replies: title and payload. Rasa sees them; put no personal value in them.
+    options: tuple[tuple[str, str], ...] = ()
 
 
 class Declined(Exception):

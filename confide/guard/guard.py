@@ -44,6 +44,8 @@ class Said:
     waits: bool = False
     #: Cards that no longer count, so that the page can close them.
     closed: tuple[str, ...] = ()
+    #: Quick replies: title and payload.
+    options: tuple[tuple[str, str], ...] = ()
 
 
 def card_type(act: Act) -> str:
@@ -183,5 +185,6 @@ class Guard:
         return said
 
     def _say(self, transaction: Connection, speaker: Speaker, reply: Reply) -> Said:
-        return Said(reply.response, {name: self.core.grants.grant(transaction, speaker, value) for name, value in reply.values.items()})
+        tokens = {name: self.core.grants.grant(transaction, speaker, value) for name, value in reply.values.items()}
+        return Said(reply.response, tokens, options=reply.options)
 

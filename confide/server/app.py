@@ -58,7 +58,7 @@ class Endpoint:
             caller = self.verifier.verify(request.method, request.url.path, body, request.headers)
             if caller != self.caller:
                 raise Unauthenticated
-            return JSONResponse(await self.handler(_parse(body)))
+            return JSONResponse(await self.handler(_parse(body) if request.method == "POST" else {}))
         except Exception as error:  # noqa: BLE001 - one place turns every failure into an answer that tells nothing
             return _failure(error)
 
@@ -84,16 +84,16 @@ def build_app(core: Core, api: CoreApi, actions: Sequence[Action], verifier: Ver
 
     routes = [Route("/health/live", live)]
     routes.append(_route("/webhook", Endpoint("rasa", MAX_WEBHOOK, webhook, verifier)))
-    routes.append(_route("/health/ready", Endpoint("gateway", MAX_CORE, in_thread(lambda _body: core.health()), verifier)))
+    routes.append(_route("/health/ready", Endpoint("gateway", MAX_CORE, in_thread(lambda _body: core.health()), verifier), "GET"))
     routes += [_route(path, Endpoint("gateway", MAX_CORE, in_thread(call), verifier)) for path, call in api.routes().items()]
     return Starlette(routes=routes)
 
 
-def _route(path: str, endpoint: Endpoint) -> Route:
+def _route(path: str, endpoint: Endpoint, method: str = "POST") -> Route:
     async def handle(request: Request) -> Response:
         return await endpoint(request)
 
-    return Route(path, handle, methods=["POST"])
+    return Route(path, handle, methods=[method])
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -73,6 +73,7 @@ def say(dispatcher: CollectingDispatcher, said: Said) -> None:
     for reference in said.closed:
         dispatcher.utter_message(json_message={"type": "card_closed", "ref": reference})
     if said.response:
-        dispatcher.utter_message(response=said.response, **said.tokens)
+        buttons = [{"title": title, "payload": payload} for title, payload in said.options]
+        dispatcher.utter_message(response=said.response, buttons=buttons, **said.tokens)
     if said.card:
         dispatcher.utter_message(json_message={"type": said.card.type, "ref": said.card.ref})

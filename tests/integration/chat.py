@@ -23,6 +23,8 @@ class Chat:
     authority: Path
     auth: dict[str, str] | None = None
     cookies: bool = True
+    #: Another tab of the same browser.
+    beside: Chat | None = None
     session_id: str = ""
     level: str = "anonymous"
     #: Every message the bot sent, in order, and every error and card update.
@@ -33,11 +35,11 @@ class Chat:
     _heard_at: float = 0.0
 
     async def __aenter__(self) -> Chat:
-        jar = aiohttp.CookieJar(unsafe=True)
+        jar = self.beside.http.cookie_jar if self.beside else aiohttp.CookieJar(unsafe=True)
         context = ssl.create_default_context(cafile=str(self.authority))
         self.http = aiohttp.ClientSession(cookie_jar=jar, connector=aiohttp.TCPConnector(ssl=context))
         self.sio = self._client()
-        if self.cookies:
+        if self.cookies and not self.beside:
             async with self.http.get(self.address + "/") as answer:
                 assert answer.status == 200
         await self.connect()

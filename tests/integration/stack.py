@@ -97,6 +97,10 @@ class Stack:
         for name in names or START_ORDER:
             self._wait(services[name])
 
+    def start_unready(self, name: str) -> None:
+        """Start a process that is not expected to come up."""
+        self.processes[name] = self._spawn(next(each for each in self.plan.services() if each.name == name), {})
+
     def _spawn(self, service: Service, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
         log = self.var / "log" / f"{service.name}.log"
         log.parent.mkdir(exist_ok=True)

@@ -203,9 +203,7 @@ async def test_reconnecting_loses_and_doubles_nothing(stack: Stack, ada: Chat) -
 
 
 async def test_two_tabs_share_the_talk(stack: Stack, ada: Chat) -> None:
-    async with stack.chat() as other:
-        other.http.cookie_jar.update_cookies(ada.http.cookie_jar.filter_cookies(ada.address))  # type: ignore[arg-type]
-        await other.reconnect()
+    async with stack.chat(beside=ada) as other:
         assert other.session_id == ada.session_id
         before = len(other.heard)
         await ada.say("what's my balance")

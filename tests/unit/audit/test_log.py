@@ -23,7 +23,7 @@ def test_names_are_source_subject_action() -> None:
 
 def test_entries_carry_pseudonyms(kit: Kit) -> None:
     customer = kit.customer().sign_in()
-    customer.ask("freeze_card")
+    customer.ask("freeze_card", heard__card="debit")
     rows = kit.rows(audit_events)
     assert [row.event for row in rows][-2:] == ["core:session:signed_in", "core:effect:done"]
     everything = json.dumps([tuple(row) for row in rows])
@@ -48,8 +48,8 @@ def test_what_cannot_be_audited_does_not_happen(kit: Kit) -> None:
     with kit.core.transaction() as transaction:
         transaction.execute(text("ALTER TABLE audit_events RENAME TO elsewhere"))
     with pytest.raises((DatabaseAway, DatabaseFault)):
-        customer.ask("freeze_card")
+        customer.ask("freeze_card", heard__card="debit")
     with kit.core.transaction() as transaction:
         transaction.execute(text("ALTER TABLE elsewhere RENAME TO audit_events"))
         assert transaction.execute(text("SELECT count(*) FROM bank_cards WHERE frozen_at IS NOT NULL")).scalar() == 0
-    assert isinstance(kit.guard, Guard) and customer.ask("freeze_card").response == "utter_card_frozen"
+    assert isinstance(kit.guard, Guard) and customer.ask("freeze_card", heard__card="debit").response == "utter_card_frozen"

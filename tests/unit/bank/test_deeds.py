@@ -64,13 +64,22 @@ def test_the_card_shows_everything_that_is_bound_in_full(kit: Kit) -> None:
 
 @pytest.mark.parametrize(("said", "response", "label"), [
     ("debit", "utter_card_frozen", "debit card ending 4417"), ("the one ending 9026", "utter_card_frozen", "credit card ending 9026"),
-    ("", "utter_card_frozen", "credit card ending 9026"), ("1234", "utter_no_card", None),
+    ("", "utter_which_card", None), ("1234", "utter_no_card", None), ("library card", "utter_no_card", None),
 ])
 def test_freezing(kit: Kit, said: str, response: str, label: str | None) -> None:
     customer = kit.customer().sign_in()
     answer = customer.ask("freeze_card", heard__card=said)
     assert answer.response == response
     assert customer.reveal(answer).get("card") == label
+
+
+def test_with_one_card_left_there_is_nothing_to_ask(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    assert customer.ask("freeze_card").options == (
+        ("Credit card", '/freeze_card{"card": "credit"}'), ("Debit card", '/freeze_card{"card": "debit"}'),
+    )
+    assert customer.ask("freeze_card", heard__card="credit").response == "utter_card_frozen"
+    assert customer.reveal(customer.ask("freeze_card")) == {"card": "debit card ending 4417"}
 
 
 def test_a_frozen_card_is_told_as_such(kit: Kit) -> None:

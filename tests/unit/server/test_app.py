@@ -107,10 +107,16 @@ def test_odd_bodies_are_malformed(url: str, clock: Clock, body: bytes) -> None:
     ("/core/session/resume", {"session": "a" * 32}, 404), ("/core/report", {"event": "core:effect:done"}, 400),
     ("/core/report", {"event": "gateway:card:dropped", "detail": "a b"}, 400), ("/core/report", {"event": "gateway:card:dropped", "detail": "confirm"}, 200),
     ("/core/bank/sign-in", {"customer_number": "1001", "password": "no"}, 401), ("/core/nothing", {}, 404),
-    ("/core/turn/outcome", {"capability": "x"}, 403), ("/core/session/sign-in", {"capability": None}, 403), ("/health/ready", {}, 200),
+    ("/core/turn/outcome", {"capability": "x"}, 403), ("/core/session/sign-in", {"capability": None}, 403),
 ])
 def test_answers_by_kind(url: str, clock: Clock, path: str, body: dict[str, Any], status: int) -> None:
     assert call(url, clock, path, body).status_code == status
+
+
+def test_readiness_is_for_the_gateway_alone(url: str, clock: Clock) -> None:
+    assert httpx.get(url + "/health/ready").status_code == 401
+    answer = httpx.get(url + "/health/ready", headers=Signer("gateway", GATEWAY, clock).headers("GET", "/health/ready", b""))
+    assert answer.json() == {"database": "ok", "keystore": "ok"}
 
 
 def test_malformed_fields_of_good_callers(url: str, clock: Clock, sqlite_kit: Kit) -> None:
