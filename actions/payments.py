@@ -37,6 +37,8 @@ class ValidatePaymentForm(FormValidationAction):
     ) -> dict[str, Any]:
         """Keep a name that is one of the customer's payees; say which there are otherwise."""
         turn = Turn.of(tracker)
+        if _left_over(tracker, turn, "payee", value):
+            return {"payee": None}
         said = await asyncio.to_thread(self._guard.ask, "payees", turn.capability, turn.conversation, {"payee": str(value)})
         if said.response in ("", SIGN_IN_FIRST):
             return {"payee": value}
@@ -47,10 +49,26 @@ class ValidatePaymentForm(FormValidationAction):
         self, value: object, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> dict[str, Any]:
         """Keep a text that has one amount in it."""
+        if _left_over(tracker, Turn.of(tracker), "amount", value):
+            return {"amount": None}
         if parse_minor(str(value)) is None:
             dispatcher.utter_message(response="utter_amount_unclear")
             return {"amount": None}
         return {"amount": value}
+
+    async def validate_reference(
+        self, value: object, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Keep any text."""
+        return {"reference": None if _left_over(tracker, Turn.of(tracker), "reference", value) else value}
+
+
+def _left_over(tracker: Tracker, turn: Turn, slot: str, value: object) -> bool:
+    """Say whether a form that is just beginning finds a value that this message did not bring.
+
+    Rasa fills a slot from any message it takes for one about payments; a payment must not begin with what was heard ten minutes ago.
+    """
+    return not (tracker.active_loop or {}).get("name") and value not in turn.heard(slot)
 
 
 def build(guard: Guard) -> list[Action]:

@@ -23,6 +23,8 @@ class Turn:
     capability: object
     conversation: str
     words: Mapping[str, str]
+    #: Entity and text, in order.
+    entities: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, tracker: Tracker) -> Turn:
@@ -30,11 +32,17 @@ class Turn:
         message = tracker.latest_message or {}
         metadata = message.get("metadata") or {}
         words = {name: value for name, value in tracker.slots.items() if isinstance(value, str)}
-        for entity in message.get("entities") or []:
-            if isinstance(entity.get("value"), str):
-                words.setdefault(f"heard.{entity.get('entity')}", entity["value"])
+        entities = tuple(
+            (str(entity.get("entity")), entity["value"]) for entity in message.get("entities") or [] if isinstance(entity.get("value"), str)
+        )
+        for name, value in entities:
+            words.setdefault(f"heard.{name}", value)
         words["topic"] = str((message.get("intent") or {}).get("name") or "")
-        return cls(metadata.get("capability"), str(tracker.sender_id), words)
+        return cls(metadata.get("capability"), str(tracker.sender_id), words, entities)
+
+    def heard(self, entity: str) -> list[str]:
+        """Return what this very message said for `entity`."""
+        return [value for name, value in self.entities if name == entity]
 
 
 class GuardedAction(Action):
