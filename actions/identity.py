@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rasa_sdk import Action
 
+from actions.payments import FORM_SLOTS
 from confide.guard.guard import Guard
 from confide.server.guarded import GuardedAction, GuardStep
 
@@ -14,5 +15,5 @@ def build(guard: Guard) -> list[Action]:
         GuardedAction(guard, "set_up_2fa"),
         GuardedAction(guard, "verify_identity"),
         GuardStep(guard, "resume", guard.resume),
-        GuardStep(guard, "cancel", guard.cancel),
+        GuardStep(guard, "cancel", guard.cancel, clears=FORM_SLOTS),
     ]

@@ -18,6 +18,8 @@ class Repeat(Action):
         return "action_repeat"
 
     async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> Events:
+        if (tracker.active_loop or {}).get("name"):
+            return []  # the form asks its question again by itself
         said = [event["text"] for event in tracker.events if event.get("event") == "bot" and event.get("text")]
         if said:
             dispatcher.utter_message(text=said[-1])

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from bank.money import SYMBOLS, Money, parse_currency, parse_minor
+from bank.money import Money, parse_currency, parse_minor
 from bank.schema import accounts, customers, payees, transactions
 from confide.guard.deed import Declined, Reply, Words
 from confide.identity.acts import Acts, Proposal
@@ -52,7 +52,10 @@ class MakePayment:
         minor = parse_minor(words.get("amount", ""))
         if minor is None:
             return Reply("utter_amount_unclear")
-        currency = parse_currency(words.get("amount", "")) or parse_currency(words.get("currency", "")) or DEFAULT_CURRENCY
+        named = words.get("currency", "")
+        currency = parse_currency(words.get("amount", "")) or (parse_currency(named) if named else DEFAULT_CURRENCY)
+        if currency is None:
+            return Reply("utter_currency_unknown")
         reference = " ".join(words.get("reference", "").split())[:_MAX_REFERENCE]
         return _propose(transaction, speaker, payee, Money(minor, currency), reference)
 
@@ -117,13 +120,11 @@ def _changed(parameters: Parameters, words: Words) -> dict[str, str]:
     before = {"payee": str(parameters["payee_name"]), "amount": str(money), "reference": str(parameters["reference"])}
     heard = {name: words[f"heard.{name}"] for name in ("payee", "amount", "reference") if words.get(f"heard.{name}")}
     if "amount" in heard and not parse_currency(heard["amount"]):
-        heard["amount"] = f"{words.get('heard.currency', money.currency)} {heard['amount']}"
+        heard["currency"] = words.get("heard.currency", money.currency)
     return before | heard
 
 
 def _propose(transaction: Connection, speaker: Speaker, payee: Row[Any], money: Money, reference: str) -> Proposal | Reply:
-    if money.currency not in SYMBOLS:
-        return Reply("utter_currency_unknown")
     if not 0 < money.minor <= LIMIT_MINOR:
         reason = "it has to be more than nothing" if money.minor <= 0 else f"{Money(LIMIT_MINOR, money.currency)} is the most for one payment"
         return Reply("utter_amount_not_allowed", {"reason": Value("REASON", reason)})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rasa_sdk import Action, Tracker
-from rasa_sdk.events import FollowupAction, SlotSet
+from rasa_sdk.events import ActiveLoop, FollowupAction, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from confide.guard.guard import Guard, Said
@@ -62,18 +62,24 @@ class GuardedAction(Action):
         said = await asyncio.to_thread(self._step, Turn.of(tracker))
         say(dispatcher, said)
         events: Events = [SlotSet(slot, None) for slot in self._clears]
-        return [*events, FollowupAction("action_listen")] if said.waits else events
+        return [*events, *_listen(tracker)] if said.waits else events
 
 
 class GuardStep(GuardedAction):
     """An action that is a step of the guard itself: going on after a proof, or ending what waits."""
 
-    def __init__(self, guard: Guard, deed: str, step: Callable[[object, str], Said]) -> None:
-        super().__init__(guard, deed)
+    def __init__(self, guard: Guard, deed: str, step: Callable[[object, str], Said], clears: Iterable[str] = ()) -> None:
+        super().__init__(guard, deed, clears)
         self._run_step = step
 
     def _step(self, turn: Turn) -> Said:
         return self._run_step(turn.capability, turn.conversation)
+
+
+def _listen(tracker: Tracker) -> Events:
+    """Stop here until the customer acts. An active form is renewed: Rasa would keep it as rejected and lose its next answer."""
+    form = (tracker.active_loop or {}).get("name")
+    return [*([ActiveLoop(form)] if form else []), FollowupAction("action_listen")]
 
 
 def say(dispatcher: CollectingDispatcher, said: Said) -> None:

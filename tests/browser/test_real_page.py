@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import sqlite3
 import subprocess
 import time
@@ -96,7 +97,11 @@ def balance(stack: Stack) -> int:
 
 
 def axe(page: Page) -> list[str]:
-    return [violation["id"] for violation in Axe().run(page)["violations"]]
+    """Return what axe-core finds, once nothing moves any more: a half-faded text has no contrast yet."""
+    while page.evaluate("document.getAnimations().some((each) => each.playState === 'running' && each.effect.getTiming().iterations !== Infinity)"):
+        page.wait_for_timeout(50)
+    violations = Axe().run(page)["violations"]
+    return [f"{each['id']}: {node['html'][:120]} {node['failureSummary'][:200]}" for each in violations for node in each["nodes"]]
 
 
 def test_a_customer_pays(page: Page, stack: Stack) -> None:
@@ -140,7 +145,7 @@ def test_a_customer_sets_up_two_factor_by_keyboard_on_a_small_screen(page: Page,
     page.keyboard.type("set up two factor authentication")
     page.keyboard.press("Enter")
     card = page.get_by_role("log").locator(".cc-card").last
-    expect(card.locator("svg")).to_be_visible()
+    expect(card.get_by_role("img", name="QR code")).to_be_visible()
     key = next(text for text in card.inner_text().split("\n") if len(text.replace(" ", "")) == 32 and text.replace(" ", "").isalnum())
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert axe(page) == []
@@ -149,7 +154,7 @@ def test_a_customer_sets_up_two_factor_by_keyboard_on_a_small_screen(page: Page,
     field.focus()
     page.keyboard.type(pyotp.TOTP(key.replace(" ", "")).now())
     page.keyboard.press("Enter")
-    expect(page.get_by_role("log")).to_contain_text("on from now", ignore_case=True, timeout=10_000)
+    expect(page.get_by_role("log")).to_contain_text("From now on", timeout=10_000)
 
 
 def test_a_part_that_goes_away_is_told_and_comes_back(page: Page, stack: Stack) -> None:
@@ -164,25 +169,20 @@ def test_a_part_that_goes_away_is_told_and_comes_back(page: Page, stack: Stack) 
     stack.start("actions")
     expect(log).to_contain_text("I can reach our system again", timeout=30_000)
     stack.stop("gateway")
-    expect(page.get_by_role("status").last).to_contain_text(stack_words(), timeout=10_000)
+    expect(page.get_by_role("status").last).to_contain_text(re.compile("connect", re.IGNORECASE), timeout=10_000)
     stack.start("gateway")
     say(page, "what's my balance")
     expect(log).to_contain_text("Current account", timeout=20_000)
 
 
-def stack_words() -> "object":
-    import re
-
-    return re.compile("connect", re.IGNORECASE)
-
-
 def test_the_outbox_page_shows_the_mail(page: Page, stack: Stack) -> None:
     sign_in(page, stack, "1001")
+    page.goto(stack.address + "/demo/outbox")
     end = time.monotonic() + 15
-    while "You sent €250.00 to Maria Huber" not in page.inner_text("body") and time.monotonic() < end:
-        page.goto(stack.address + "/demo/outbox")
-        page.wait_for_timeout(500)
-    assert "You sent €250.00 to Maria Huber" in page.inner_text("body")
+    while not page.get_by_text("You sent €250.00 to Maria Huber").count():
+        assert time.monotonic() < end, page.inner_text("body")
+        page.get_by_role("button", name="Look again").click()
+        page.wait_for_timeout(300)
     assert axe(page) == []
     shoot(page, "outbox")
 

@@ -27,10 +27,19 @@ def test_transactions_are_listed_newest_first_and_a_new_account_has_none(kit: Ki
     ({"amount": "lots", "payee": "leo"}, "utter_amount_unclear"), ({"payee": "leo"}, "utter_amount_unclear"),
     ({"amount": "0", "payee": "leo"}, "utter_amount_not_allowed"), ({"amount": "10001", "payee": "leo"}, "utter_amount_not_allowed"),
     ({"amount": "20 usd", "payee": "leo"}, "utter_currency_unknown"), ({"amount": "20", "currency": "pounds", "payee": "leo"}, "utter_currency_unknown"),
+    ({"amount": "20", "currency": "francs", "payee": "leo"}, "utter_currency_unknown"), ({"amount": "20", "currency": "euro", "payee": "leo"}, "utter_prove_it"),
     ({"amount": "5000", "payee": "leo"}, "utter_insufficient_funds"),
 ])
 def test_what_a_payment_needs(kit: Kit, words: dict[str, str], response: str) -> None:
     assert kit.customer().sign_in().ask("make_payment", **words).response == response
+
+
+def test_a_change_keeps_the_currency_unless_another_is_named(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    customer.pay("20")
+    assert customer.ask("change_payment", heard__amount="30").response == "utter_prove_it"
+    assert customer.ask("change_payment", heard__amount="30", heard__currency="francs").response == "utter_currency_unknown"
+    assert customer.ask("change_payment", heard__payee="leo").response == "utter_prove_it"
 
 
 def test_a_name_that_two_payees_share_is_not_guessed(kit: Kit) -> None:

@@ -144,6 +144,10 @@ def test_the_webhook_runs_guarded_actions(url: str, clock: Clock, sqlite_kit: Ki
     events = answer.json()["events"]
     assert {event["name"] for event in events if event["event"] == "slot"} == {"payee", "amount", "currency", "reference"}
     assert events[-1] == {"event": "followup", "timestamp": None, "name": "action_listen"}
+    inside = webhook(customer.conversation, "action_verify_identity", customer.capability())
+    inside["tracker"]["active_loop"] = {"name": "payment_form"}
+    events = call(url, clock, "/webhook", inside, "rasa", RASA).json()["events"]
+    assert [(event["event"], event["name"]) for event in events] == [("active_loop", "payment_form"), ("followup", "action_listen")]
     assert call(url, clock, "/webhook", webhook("c" * 32, "action_unknown", None), "rasa", RASA).status_code == 404
 
 
