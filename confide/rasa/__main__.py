@@ -1,0 +1,5 @@
+"""Start the Rasa process."""
+
+from confide.rasa.launcher import main
+
+raise SystemExit(main())
