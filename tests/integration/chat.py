@@ -7,7 +7,7 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import socketio
@@ -34,7 +34,7 @@ class Chat:
     _busy: bool = False
     _heard_at: float = 0.0
 
-    async def __aenter__(self) -> Chat:
+    async def __aenter__(self) -> Self:
         jar = self.beside.http.cookie_jar if self.beside else aiohttp.CookieJar(unsafe=True)
         context = ssl.create_default_context(cafile=str(self.authority))
         self.http = aiohttp.ClientSession(cookie_jar=jar, connector=aiohttp.TCPConnector(ssl=context))
