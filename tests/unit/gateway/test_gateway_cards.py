@@ -1,0 +1,181 @@
+"""Cards: what is typed into them goes to the core and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from confide.gateway.cards import Submission, parse_submission
+from confide.gateway.errors import Code, Refusal
+from confide.gateway.limits import DEFAULT_RATES, Kind, Rates
+from confide.gateway.main import quiet_libraries
+from confide.gateway.sessions import derive_sid
+from tests.unit.gateway.stand import CARD, QUICK, Chat, Stand, Turn, echo, open_stand, says
+
+SHOWN = {"type": "confirm", "ref": CARD, "title": "Pay", "text": "Pay €5", "expires_at": 4_000_000_000}
+CODE = "314159"
+
+
+async def with_card(stand: Stand) -> tuple[str, Chat]:
+    """Return a browser's secret and a tab in which the card is shown."""
+    stand.core.cards[CARD] = SHOWN
+    stand.rasa.script = says({"custom": {"type": "confirm", "ref": CARD}})
+    secret = await stand.visit()
+    chat = await stand.chat(secret)
+    await chat.open()
+    await chat.say("pay")
+    assert (await chat.next("bot_uttered"))["ref"] == CARD
+    stand.rasa.script = echo
+    return secret, chat
+
+
+async def submit(stand: Stand, secret: str, **body: Any) -> Any:
+    return await stand.post("/chat/card", {"ref": CARD, "act": "submit", "value": CODE} | body, secret)
+
+
+async def test_an_accepted_card_goes_on_by_the_socket_under_a_new_cookie(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    response = await submit(stand, secret)
+    assert response.json() == {"outcome": "accepted", "text": "Thank you."}
+    new = stand.secret_in(response)
+    assert await chat.next("card_update") == {"ref": CARD, "state": "accepted"}
+    assert await chat.texts(1) == ["You said: /confide_resume"]
+    turn = stand.rasa.turns[-1]
+    assert turn.capability.session == derive_sid(new)
+    assert turn.capability.turn > stand.rasa.turns[0].capability.turn
+    assert (await submit(stand, secret)).status_code == 404  # the old cookie is dead
+    assert (await stand.get("/chat/session", new)).status_code == 200
+
+
+async def test_the_conversation_keeps_its_name_after_a_proof(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    await submit(stand, secret)
+    await chat.texts(1)
+    await chat.say("and now?", session_id=stand.rasa.turns[0].conversation)
+    assert await chat.texts(1) == ["You said: and now?"]
+
+
+async def test_a_refused_code_stays_open(stand: Stand) -> None:
+    stand.core.rotate, stand.core.answer = False, {"outcome": "refused", "text": "That code didn't work.", "tries_left": 4}
+    secret, chat = await with_card(stand)
+    response = await submit(stand, secret)
+    assert response.json() == {"outcome": "refused", "text": "That code didn't work.", "tries_left": 4}
+    assert "set-cookie" not in response.headers
+    await chat.say("hm")
+    await chat.texts(1)
+    assert "card_update" not in chat.got
+    assert stand.rasa.texts == ["pay", "hm"]
+
+
+async def test_a_cancelled_card_is_said_in_the_chat(stand: Stand) -> None:
+    stand.core.rotate, stand.core.answer = False, {"outcome": "cancelled", "text": "Cancelled. Nothing was sent."}
+    secret, chat = await with_card(stand)
+    assert (await submit(stand, secret, act="cancel", value="ignored")).json()["outcome"] == "cancelled"
+    assert await chat.next("card_update") == {"ref": CARD, "state": "cancelled"}
+    assert await chat.texts(1) == ["Cancelled. Nothing was sent."]
+    assert "value" not in stand.core.acts[0]
+
+
+async def test_a_closed_card_is_closed_in_every_tab(stand: Stand) -> None:
+    stand.core.rotate, stand.core.answer = False, {"outcome": "closed", "text": "Too late."}
+    secret, chat = await with_card(stand)
+    other = await stand.chat(secret)
+    await other.open()
+    await submit(stand, secret)
+    assert await chat.next("card_update") == await other.next("card_update") == {"ref": CARD, "state": "closed"}
+
+
+async def test_a_closed_card_is_not_sent_again_to_a_tab_that_comes_back(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    new = stand.secret_in(await submit(stand, secret))
+    await chat.texts(1)
+    back = await stand.chat(new)
+    await back.open(last_seq=0)
+    assert await back.texts(1) == ["You said: /confide_resume"]
+
+
+async def test_a_card_waits_for_its_turn_in_the_lane(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    gate, running, order = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def slow(turn: Turn) -> dict[str, Any]:
+        order.append(f"{turn.text} with {len(stand.core.acts)} acts")
+        running.set()
+        await gate.wait()
+        return await echo(turn)
+
+    stand.rasa.script = slow
+    await chat.say("slow one")
+    await running.wait()
+    pending = asyncio.create_task(submit(stand, secret))
+    gate.set()
+    assert (await pending).status_code == 200
+    await chat.texts(2)
+    assert order == ["slow one with 0 acts", "/confide_resume with 1 acts"]
+
+
+@pytest.mark.parametrize(("body", "status"), [
+    ({"ref": "short"}, 400), ({"ref": 5}, 400), ({"act": "steal"}, 400), ({"value": 123456}, 400), ({"value": ""}, 400),
+    ({"value": None}, 400), ({"value": "\x00123456"}, 400), ({"value": "\ud800"}, 400), ({"value": "x" * 65}, 413), ({"ref": "B" * 26}, 404),
+])
+async def test_what_is_no_submission_is_refused(stand: Stand, body: dict[str, Any], status: int) -> None:
+    secret, _ = await with_card(stand)
+    assert (await submit(stand, secret, **body)).status_code == status
+
+
+async def test_without_a_session_there_is_no_card(stand: Stand) -> None:
+    assert (await stand.post("/chat/card", {"ref": CARD, "act": "submit", "value": CODE})).status_code == 404
+    assert stand.core.acts == []
+
+
+async def test_when_the_core_is_away_the_card_may_be_sent_again(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    stand.core.broken["/core/cards/act"] = 503
+    response = await submit(stand, secret)
+    assert (response.status_code, response.json()["error"]) == (503, "away")
+    assert "othing" not in response.json()["text"]  # whether the code was used up is not known
+    stand.core.broken.clear()
+    assert (await submit(stand, secret)).json()["outcome"] == "accepted"
+    assert await chat.texts(1) == ["You said: /confide_resume"]
+
+
+async def test_guessing_is_slowed_down(tmp_path: Path) -> None:
+    tuning = dataclasses.replace(QUICK, rates=DEFAULT_RATES | {Kind.CARD: Rates("3/hour")})
+    async with open_stand(tmp_path, tuning) as stand:
+        stand.core.rotate, stand.core.answer = False, {"outcome": "refused", "text": "No."}
+        secret, _ = await with_card(stand)
+        assert [(await submit(stand, secret)).status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert len(stand.core.acts) == 3
+
+
+async def test_the_value_is_in_no_log_and_never_reaches_rasa(
+    stand: Stand, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    quiet_libraries()
+    secret, chat = await with_card(stand)
+    for status in (503, 500):
+        stand.core.broken["/core/cards/act"] = status
+        await submit(stand, secret)
+    stand.core.broken.clear()
+    await submit(stand, secret)
+    await chat.texts(1)
+    captured = capfd.readouterr()
+    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith(("confide", "aiohttp", "asyncio", "uvicorn")))
+    assert CODE not in ours + captured.out + captured.err + repr(stand.rasa.turns) + repr(chat.got)
+
+
+def test_a_submission_does_not_show_its_value() -> None:
+    assert CODE not in repr(Submission(CARD, "submit", CODE))
+
+
+@pytest.mark.parametrize("body", [{}, {"ref": CARD}, {"ref": CARD, "act": ["submit"]}, {"ref": CARD, "act": "submit"}])
+def test_a_submission_needs_all_its_parts(body: dict[str, object]) -> None:
+    with pytest.raises(Refusal) as refused:
+        parse_submission(body)
+    assert refused.value.code is Code.MALFORMED
