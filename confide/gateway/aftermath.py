@@ -50,7 +50,7 @@ class Aftermath:
     async def settle(self, session: Session, turn: Turn, outcome: Outcome | None, *, told: bool) -> None:
         """Say how the failed `turn` ended, now or as soon as it is known. `told`: the customer has heard that we do not know."""
         if outcome is not None:
-            return await self._tell(session, turn, outcome, sentences.NOTHING_DONE)
+            return await self._tell(session, turn, outcome, sentences.NOTHING_DONE_LATE if told else sentences.NOTHING_DONE)
         if session.conversation != turn.conversation:
             return
         if not told:
