@@ -50,7 +50,7 @@ def context(stack: Stack) -> Iterator[BrowserContext]:
     pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, f"--ignore-certificate-errors-spki-list={pin}"])
-        made = browser.new_context(viewport={"width": 1280, "height": 860}, device_scale_factor=2 if SCREENSHOTS else 1)
+        made = browser.new_context(viewport={"width": 1280, "height": 1000 if SCREENSHOTS else 800})
         made.add_init_script(WATCH_POLICY)
         yield made
         browser.close()
@@ -129,7 +129,6 @@ def test_a_customer_pays(page: Page, stack: Stack) -> None:
     field.press("Enter")
     expect(log).to_contain_text("Done. €250.00 is on its way to Maria Huber.")
     assert balance(stack) == 954_33
-    shoot(page, "done")
     page.reload()
     page.locator("[data-open-chat]").last.click()
     expect(page.get_by_role("log")).to_contain_text("Done. €250.00 is on its way to Maria Huber.")
