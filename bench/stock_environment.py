@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,12 +67,14 @@ def _find_uv() -> str:
 
 
 def _find_python() -> str:
-    """Return a Python 3.10, which Rasa's metadata asks for; without one our 3.11, on which the same locked versions run."""
+    """Return a Python 3.10: Rasa's metadata asks for one, and some of its pins (matplotlib below 3.6) exist for no newer one."""
     for candidate in _candidates():
         if _version(candidate).startswith("Python 3.10."):
             return candidate
-    print("bench: no Python 3.10 here (CONFIDE_BENCH_PYTHON names one): stock Rasa runs on 3.11, outside of what it declares", flush=True)
-    return sys.executable
+    raise StockUnavailable(
+        "stock Rasa's own pins need Python 3.10, and none was found. Install one (.tools/bin/uv python install 3.10) or name it: "
+        "CONFIDE_BENCH_PYTHON=/path/to/python3.10 make bench"
+    )
 
 
 def _candidates() -> Iterator[str]:

@@ -118,6 +118,6 @@ class Turns:
     async def _say_progress(self, session: Session, turn: Turn, accepted: float, progress: _Progress) -> None:
         """Say that it takes longer; when the core does not answer either, say so, for then nobody can tell how this will end."""
         await asyncio.sleep(max(self.timing.progress_at_least, self.timing.progress - (self.clock() - accepted)))
-        progress.said_unknown = not await self.core.is_there()
-        text = sentences.UNKNOWN if progress.said_unknown else sentences.STILL_WORKING
-        await self.completion.deliver(session, turn, [{"text": text}])
+        away = not await self.core.is_there()
+        await self.completion.deliver(session, turn, [{"text": sentences.UNKNOWN if away else sentences.STILL_WORKING}])
+        progress.said_unknown = away  # only now: this task may be stopped at any await, and twice is better than never

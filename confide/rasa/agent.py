@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
@@ -16,6 +17,7 @@ from rasa.core.nlg import NaturalLanguageGenerator
 from rasa.core.policies.policy import PolicyPrediction
 from rasa.core.processor import MessageProcessor
 from rasa.core.tracker_store import TrackerStore
+from rasa.nlu.classifiers.logistic_regression_classifier import LogisticRegressionClassifier
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import Event
 from rasa.shared.core.trackers import DialogueStateTracker
@@ -40,10 +42,21 @@ class SafeAgent(Agent):
             model_path=model_path, tracker_store=self.tracker_store, lock_store=self.lock_store, action_endpoint=self.action_endpoint,
             generator=self.nlg, on_circuit_break=_note_circuit_break,
         )
+        _store_by_column(self.processor)
         self.domain = self.processor.domain
         self._set_fingerprint(fingerprint)
         self.tracker_store.domain = self.domain
         self.nlg.responses = self.domain.responses
+
+
+def _store_by_column(processor: MessageProcessor) -> None:
+    """Lay the classifier's coefficients out as its sparse product reads them.
+
+    As trained, they are copied into that order again for every message: a third of the time of a plain "hi". The numbers are the same.
+    """
+    for node in processor.graph_runner._instantiated_nodes.values():
+        if isinstance(node._component, LogisticRegressionClassifier):
+            node._component.clf.coef_ = np.asfortranarray(node._component.clf.coef_)
 
 
 class SafeProcessor(MessageProcessor):

@@ -154,6 +154,8 @@ class FakeCore:
     acts: list[dict[str, Any]] = field(default_factory=list)
     reports: list[tuple[str, str]] = field(default_factory=list)
     outcomes: list[int] = field(default_factory=list)
+    #: Paths that were called.
+    calls: list[str] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=lambda: {"outcome": "nothing"})
     #: What a card's act answers; `rotate` moves the session to the new id.
     answer: dict[str, Any] = field(default_factory=lambda: {"outcome": "accepted", "text": "Thank you.", "resume": True})
@@ -167,6 +169,7 @@ class FakeCore:
 
     async def handle(self, request: Request) -> Response:
         body, path = await request.body(), request.url.path
+        self.calls.append(path)
         if path in self.hanging:
             await self.hanging[path].wait()
         try:
@@ -330,11 +333,17 @@ class Stand:
     rasa_server: Served
     core_server: Served
     chats: list[Chat] = field(default_factory=list)
+    #: Paths of the requests that have reached the gateway.
+    paths: list[str] = field(default_factory=list)
     http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE))
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.gateway.port}"
+
+    def received(self, path: str) -> bool:
+        """Say whether a request for `path` has reached the gateway."""
+        return path in self.paths
 
     async def chat(self, secret: str | None = None, *, auth: dict[str, Any] | None = None, **options: Any) -> Chat:
         """Return a connected tab with this cookie."""
@@ -368,7 +377,13 @@ class Stand:
 
 
 def _gateway_config(stand: Stand) -> uvicorn.Config:
-    config = configure(_gateway_app(stand), "127.0.0.1", 0, None, None)
+    app = _gateway_app(stand)
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        stand.paths.append(scope.get("path", ""))
+        await app(scope, receive, send)
+
+    config = configure(noted, "127.0.0.1", 0, None, None)
     config.timeout_graceful_shutdown = 1
     return config
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from confide.gateway import sentences
 from confide.gateway.cards import Submission, parse_submission
 from confide.gateway.errors import Code, Refusal
 from confide.gateway.limits import DEFAULT_RATES, Kind, Rates
@@ -117,6 +118,36 @@ async def test_a_card_waits_for_its_turn_in_the_lane(stand: Stand) -> None:
     assert (await pending).status_code == 200
     await chat.texts(2)
     assert order == ["slow one with 0 acts", "/confide_resume with 1 acts"]
+
+
+async def test_a_card_that_waits_while_the_customer_signs_out_is_not_handed_in(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    gate, running = asyncio.Event(), asyncio.Event()
+
+    async def slow(turn: Turn) -> dict[str, Any]:
+        running.set()
+        await gate.wait()
+        return await echo(turn)
+
+    stand.rasa.script = slow
+    await chat.say("slow one")
+    await running.wait()
+    pending = asyncio.create_task(submit(stand, secret))
+    while not stand.received("/chat/card"):
+        await asyncio.sleep(0.01)
+    await stand.post("/chat/sign-out", {}, secret)
+    gate.set()
+    assert (await pending).status_code == 404
+    assert stand.core.acts == []
+
+
+@pytest.mark.parametrize("card", [{"type": "carousel", "ref": CARD}, {"type": "confirm", "ref": "B" * 26}, {}])
+async def test_what_is_not_that_card_is_not_shown(stand: Stand, card: dict[str, Any]) -> None:
+    stand.core.cards[CARD] = card or {"title": "no type"}
+    stand.rasa.script = says({"custom": {"type": "confirm", "ref": CARD}})
+    chat = await stand.chat(await stand.visit())
+    await chat.say("pay")
+    assert await chat.texts(1) == [sentences.NOTHING_DONE]
 
 
 @pytest.mark.parametrize(("body", "status"), [

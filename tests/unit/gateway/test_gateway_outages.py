@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from confide.gateway import sentences
 from confide.gateway.aftermath import Patience
 from confide.gateway.turns import MAX_UNSETTLED, Timing
-from tests.unit.gateway.stand import CARD, QUICK, Stand, Turn, echo, open_stand, says
+from tests.unit.gateway.stand import CARD, PATIENCE, QUICK, Stand, Turn, echo, open_stand, says
 
 DONE = {"outcome": "done", "text": "That took longer than it should have, but it's done: pay NAME_AAAAAAAA €5.00."}
 OUTCOME = "/core/turn/outcome"
@@ -201,6 +201,18 @@ async def test_when_all_hang_the_customer_hears_early_that_nothing_is_known(impa
     impatient.core.hanging.clear()
     assert (await chat.texts(1))[0] in {sentences.NOTHING_DONE, sentences.NOTHING_DONE_LATE}
     assert len(chat.got["bot_uttered"]) == 2  # not told twice that nothing is known
+
+
+async def test_the_customer_is_told_once_that_nothing_is_known(impatient: Stand) -> None:
+    impatient.core.broken = {"/health/ready": 503, OUTCOME: 503}
+    impatient.rasa.script = hang
+    chat = await impatient.chat(await impatient.visit())
+    await chat.say("pay")
+    async with asyncio.timeout(PATIENCE):
+        while impatient.core.calls.count(OUTCOME) < 3:  # asked in the turn, and again in the background
+            await asyncio.sleep(0.01)
+    impatient.core.broken.clear()
+    assert await chat.texts(2) == [sentences.UNKNOWN, sentences.NOTHING_DONE_LATE]
 
 
 @pytest.mark.parametrize("text", [sentences.UNKNOWN, sentences.STILL_WORKING, sentences.GAVE_UP, sentences.CARD_AWAY])
