@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,12 +32,14 @@ _log = logging.getLogger("confide.gateway")
 def security_headers(origins: Collection[str]) -> dict[str, str]:
     """Return the headers of every answer. `connect-src` names our own sockets, for browsers whose 'self' leaves wss out."""
     sockets = " ".join(sorted({origin.replace("http", "ws", 1) for origin in origins}))
-    return {
+    # A browser applies HSTS to every port of a host: on localhost it would break whatever else the person develops there.
+    local = all(urlsplit(origin).hostname in {"localhost", "127.0.0.1", "::1"} for origin in origins)
+    transport = {} if local else {"Strict-Transport-Security": "max-age=31536000"}
+    return transport | {
         "Content-Security-Policy": (
             f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {sockets}; base-uri 'none'; "
             "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
         ),
-        "Strict-Transport-Security": "max-age=31536000",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Permissions-Policy": (
