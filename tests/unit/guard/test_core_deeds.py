@@ -112,6 +112,6 @@ def test_a_question_that_proposes_an_effect_is_a_mistake_of_ours(kit: Kit) -> No
             return kit.guard.deeds["freeze_card"].propose(*arguments)  # type: ignore[arg-type]
 
     odd = guard_module.Guard(kit.core, {"freeze_card": Odd()})  # type: ignore[dict-item]
-    customer = kit.customer().sign_in()
+    customer = kit.customer().sign_in("1002")
     with pytest.raises(TypeError, match="has none"):
         odd.ask("freeze_card", customer.capability(), customer.conversation, {})
