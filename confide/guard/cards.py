@@ -14,13 +14,13 @@ from confide.core import Core
 from confide.guard import sentences
 from confide.guard.guard import card_type
 from confide.identity import otp
-from confide.identity.acts import Act, ActTampered, State
+from confide.identity.acts import OPEN, Act, ActTampered, State
 from confide.identity.factors import Check
 from confide.identity.levels import Speaker
 
 _CLOSED = {
     State.CONSUMED: sentences.CONSUMED, State.CANCELLED: sentences.CANCELLED, State.REPLACED: sentences.REPLACED,
-    State.STOPPED: sentences.STOPPED, State.PROVEN: sentences.PROVED,
+    State.STOPPED: sentences.STOPPED,
 }
 
 
@@ -57,11 +57,11 @@ class Cards:
             act = self._find(transaction, speaker, reference)
             if act is None:
                 return None
-            if act.state is State.PENDING and self.core.acts.expired(act):
+            if act.state in OPEN and self.core.acts.expired(act):
                 return Answer("closed", sentences.EXPIRED, speaker.session)
-            if kind == "cancel" and act.state in (State.PENDING, State.PROVEN):
+            if kind == "cancel" and act.state in OPEN:
                 return self._cancel(transaction, speaker, act)
-            if act.state is State.PROVEN and not self.core.acts.expired(act):
+            if act.state is State.PROVEN:
                 # The answer to the accepted code was lost on its way: the act may still be resumed, by this session, once.
                 return Answer("accepted", sentences.PROVED, speaker.session, resume=True)
             if act.state is not State.PENDING:

@@ -117,12 +117,6 @@ class Acts:
         reference = transaction.execute(query).scalar()
         return None if reference is None else self.find(transaction, speaker, reference)
 
-    def latest(self, transaction: Connection, speaker: Speaker) -> Act | None:
-        """Return the act the session opened last, whatever became of it. Raises ActTampered."""
-        query = select(acts.c.id).where(acts.c.root == speaker.root).order_by(acts.c.expires_at.desc(), acts.c.state).limit(1)
-        reference = transaction.execute(query).scalar()
-        return None if reference is None else self.find(transaction, speaker, reference)
-
     def expired(self, act: Act) -> bool:
         """Say whether the act's time is over."""
         return self.clock() >= act.expires_at
