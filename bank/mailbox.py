@@ -29,9 +29,11 @@ class DemoMailbox:
             })
 
     def show(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the mails of the customer who is signed in. Raises CapabilityRefused."""
+        """Return the mails of the customer who is signed in; None for anybody else. Raises CapabilityRefused."""
         with self.core.transaction() as transaction:
-            speaker = self.core.sessions.speaker(transaction, self.core.capabilities.verify(body.get("capability")))
+            speaker = self.core.sessions.speaker(transaction, self.core.capabilities.verify(body.get("capability")), touch=False)
+            if speaker.subject is None:
+                return None
             address = transaction.execute(select(customers.c.email).where(customers.c.number == speaker.subject)).scalar()
             rows = transaction.execute(select(mails).where(mails.c.recipient == address).order_by(mails.c.at.desc()).limit(50)).all()
         return {"mails": [{"at": row.at, "subject": row.subject, "body": row.body} for row in rows]}

@@ -27,6 +27,7 @@ class Event(StrEnum):
     FACTOR_ACTIVATED = "core:factor:activated"
     FACTOR_CODE_REFUSED = "core:factor:code_refused"
     FACTOR_DISABLED = "core:factor:disabled"
+    OUTBOX_BROKEN = "core:outbox:broken"
     HANDOFF_OPENED = "core:handoff:opened"
     GATEWAY_CARD_DROPPED = "gateway:card:dropped"
     GATEWAY_RESERVED_INTENT = "gateway:intent:reserved"

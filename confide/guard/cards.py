@@ -125,7 +125,7 @@ class Cards:
         summary = ", ".join([act.proposal.title, *(f"{label}: {value}" for label, value in act.proposal.lines)])
         card: dict[str, Any] = {
             "type": kind, "ref": act.id, "title": act.proposal.title, "expires_at": act.expires_at, "cancel": True,
-            "text": f"{summary}. Open this chat on our own site to go on.",
+            "text": f"{summary}. This window can't take the code: open the chat on our own site and ask there.",
             "input": {"kind": "totp", "label": "Code from your authenticator app", "length": 6},
         }
         if kind == "confirm":

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from confide.audit.events import Event
 from confide.core import Core
 from confide.guard.deed import Declined, Question, Reply, Words
+from confide.guard.guard import FACTOR_DISABLED
 from confide.identity.acts import Proposal
 from confide.identity.binding import Parameters
 from confide.identity.levels import Speaker
 from confide.storage.schema import handoffs
 from confide.vault.grants import Value
+
+#: An intent's name; anything else is no topic.
+_TOPIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Directory(Protocol):
@@ -42,6 +47,8 @@ class SetUpTwoFactor:
         assert speaker.subject is not None
         if self.core.factors.active(transaction, speaker.subject):
             return Reply("utter_2fa_already_on")
+        if self.core.factors.disabled(transaction, speaker.subject):
+            return Reply(FACTOR_DISABLED)
         factor, _secret = self.core.factors.start(transaction, speaker.subject)
         self.core.audit.append(transaction, Event.FACTOR_ENROLMENT_STARTED, subject=speaker.subject, session=speaker.root, factor=factor)
         return Proposal({"factor": factor}, "Add this to your authenticator app")
@@ -86,7 +93,13 @@ class HandOver:
     name: str = "human_handoff"
 
     def propose(self, transaction: Connection, speaker: Speaker, words: Words) -> Proposal | Reply:
-        topic = words.get("topic", self.name)
+        topic = words.get("topic", "")
+        topic = topic if _TOPIC.fullmatch(topic) else self.name
+        open_ticket = transaction.execute(
+            select(handoffs.c.reference).where(handoffs.c.conversation == speaker.conversation, handoffs.c.topic == topic)
+        ).scalar()
+        if open_ticket:  # asked again, answered with the same reference: nobody fills the staff's mailbox by repeating himself
+            return self._answer(topic, open_ticket)
         return Proposal({"topic": topic, "reference": new_handoff_reference()}, "Pass this on to a person")
 
     def perform(self, transaction: Connection, speaker: Speaker, parameters: Parameters) -> Reply:
@@ -99,6 +112,9 @@ class HandOver:
         self.core.outbox.queue(transaction, key=f"handoff:{reference}", kind="mail", owner=speaker.owner, payload={
             "to": self.staff_address, "subject": f"Chat ticket {reference}", "body": f"A customer asks for a person. Topic: {topic}.",
         })
+        return self._answer(topic, reference)
+
+    def _answer(self, topic: str, reference: str) -> Reply:
         response = "utter_handoff" if topic == self.name else "utter_not_built_yet"
         return Reply(response, {"reference": Value("REFERENCE", reference)})
 

@@ -19,10 +19,13 @@ from confide.identity.capability import CapabilityRefused
 from confide.identity.levels import Level, Speaker
 from confide.policy.model import Rule
 from confide.storage.effects import DeadlinePassed, TurnClosed
+from confide.vault.grants import Value
 
-SIGN_IN_FIRST, FACTOR_NEEDED, NOT_ALLOWED, NOT_NOW = "utter_sign_in_first", "utter_factor_needed", "utter_not_allowed", "utter_not_now"
+SIGN_IN_FIRST, NOT_ALLOWED, NOT_NOW = "utter_sign_in_first", "utter_not_allowed", "utter_not_now"
+FACTOR_NEEDED, FACTOR_DISABLED = "utter_factor_needed", "utter_factor_disabled"
 PROVE_IT, SCAN, NOTHING_WAITING = "utter_prove_it", "utter_2fa_scan", "utter_nothing_waiting"
-CANCELLED, NOTHING_TO_CANCEL = "utter_cancelled", "utter_nothing_to_cancel"
+CANCELLED, NOTHING_TO_CANCEL, DONE_ALREADY = "utter_cancelled", "utter_nothing_to_cancel", "utter_done_already"
+STILL_UNPROVED = "utter_still_unproved"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,11 @@ class Guard:
     def _guarded(self, token: object, conversation: str, step: Callable[[Connection, Speaker], Said]) -> Said:
         try:
             with self.core.transaction() as transaction:
-                return step(transaction, self.speaker(transaction, token, conversation))
+                speaker = self.speaker(transaction, token, conversation)
+                said = step(transaction, speaker)
+                # After its end, or once it was told as "nothing", a turn changes nothing any more: no challenge, no cancelling.
+                self.core.effects.check_open(transaction, speaker)
+                return said
         except CapabilityRefused:
             self.note(Event.CAPABILITY_REFUSED)
             return Said(NOT_ALLOWED)
@@ -135,6 +142,8 @@ class Guard:
             proof, factor = "enrolment", str(proposal.parameters["factor"])
         else:
             proof, factor = "totp", self.core.factors.active(transaction, speaker.subject) or ""
+            if not factor and self.core.factors.disabled(transaction, speaker.subject):
+                return self._refuse(transaction, speaker, action, "factor_disabled", FACTOR_DISABLED)
             if not factor:
                 return self._refuse(transaction, speaker, action, "no_factor", FACTOR_NEEDED)
         earlier = self.core.acts.waiting(transaction, speaker)
@@ -150,17 +159,27 @@ class Guard:
 
     def _resume(self, transaction: Connection, speaker: Speaker) -> Said:
         act = self.core.acts.waiting(transaction, speaker)
-        if act is None or act.state is not State.PROVEN:
-            return Said(NOTHING_WAITING)
+        if act is None:
+            return self._nothing_waiting(transaction, speaker)
+        if act.state is not State.PROVEN:
+            return Said(STILL_UNPROVED)
         rule, deed = self.core.policy.rule(act.action), self.deeds.get(act.action)
         if rule is None or deed is None or self._first_factor(rule, speaker):
             return self._refuse(transaction, speaker, act.action, "no_rule", NOT_ALLOWED)
         return self._perform(transaction, speaker, deed, act.proposal, act)
 
+    def _nothing_waiting(self, transaction: Connection, speaker: Speaker) -> Said:
+        """Say so, or what was done just now: somebody who did not hear of it must not be led to ask for it once more."""
+        done = self.core.effects.recent(transaction, speaker, proved=True)
+        if not done:
+            return Said(NOTHING_WAITING)
+        return self._say(transaction, speaker, Reply(DONE_ALREADY, {"what": Value("ACT", done[0])}))
+
     def _cancel(self, transaction: Connection, speaker: Speaker) -> Said:
         act = self.core.acts.waiting(transaction, speaker)
         if act is None:
             return Said(NOTHING_TO_CANCEL)
+        self.core.effects.claim(transaction, speaker, f"cancelled: {act.proposal.title}", None)
         self.core.acts.close_all(transaction, speaker, State.CANCELLED)
         self.core.audit.append(transaction, Event.ACT_CANCELLED, subject=speaker.subject, session=speaker.root, action=act.action, act=act.id)
         return Said(CANCELLED, closed=(act.id,))
@@ -180,9 +199,7 @@ class Guard:
         except Declined as declined:
             reply = declined.reply
             self.core.audit.append(transaction, Event.EFFECT_DECLINED, subject=speaker.subject, session=speaker.root, **facts)
-        said = self._say(transaction, speaker, reply)
-        self.core.effects.check_deadline(speaker)
-        return said
+        return self._say(transaction, speaker, reply)
 
     def _say(self, transaction: Connection, speaker: Speaker, reply: Reply) -> Said:
         tokens = {name: self.core.grants.grant(transaction, speaker, value) for name, value in reply.values.items()}

@@ -27,6 +27,16 @@ def wait(seconds: float) -> str:
     return f"There were too many wrong codes. Wait {rest}, then use the next code your app shows."
 
 
+def done_meanwhile(summary: str) -> str:
+    """Return what is said of something done lately to a customer who was cut off and may not have heard of it."""
+    return f"We were cut off. So that you know: this was done, once: {summary}."
+
+
+def proved_and_waiting(title: str) -> str:
+    """Return what is said of an act that was proved and then cut off."""
+    return f"We were cut off. Your code was right, but this has not been done yet: {title}. Say \"try again\" and I'll do it, or \"cancel\"."
+
+
 def done_after_all(summary: str) -> str:
     """Return what is said when the outcome of a slow turn is known, and it happened."""
     return f"That took longer than it should have, but it's done: {summary}."

@@ -156,7 +156,7 @@ class Acts:
 
     def _read(self, row: Row[Any]) -> Act:
         try:
-            content = self.keystore.obtain(f"subject:{row.subject}").open(row.sealed_content, _context(row.id, row.subject))
+            content = self.keystore.existing(f"subject:{row.subject}").open(row.sealed_content, _context(row.id, row.subject))
         except SealBroken:
             raise ActTampered from None
         act = Act(

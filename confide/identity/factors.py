@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from confide.identity import otp, throttle
@@ -42,6 +42,15 @@ class TotpFactors:
             select(totp_factors.c.id).where(totp_factors.c.subject == subject, totp_factors.c.state == "active")
         ).scalar()
 
+    def disabled(self, transaction: Connection, subject: str) -> bool:
+        """Say whether a factor of the subject was switched off after too many wrong codes.
+
+        Then the first factor alone must not open the way to a new one: whoever guessed a hundred codes would only have to enrol.
+        """
+        return transaction.execute(
+            select(totp_factors.c.id).where(totp_factors.c.subject == subject, totp_factors.c.state == "disabled")
+        ).first() is not None
+
     def start(self, transaction: Connection, subject: str, secret: bytes | None = None) -> tuple[str, bytes]:
         """Add a factor that does not count yet, in place of an earlier unfinished one; return its id and secret."""
         transaction.execute(delete(totp_factors).where(totp_factors.c.subject == subject, totp_factors.c.state == "pending"))
@@ -58,11 +67,14 @@ class TotpFactors:
         return None if row is None else self._open(row)
 
     def activate(self, transaction: Connection, factor: str) -> bool:
-        """Make a pending factor count; False when it is gone or another counts already."""
+        """Make a pending factor count; False when it is gone, another counts already, or one was switched off."""
+        off = totp_factors.alias("off")
+        switched_off = exists().where(off.c.subject == totp_factors.c.subject, off.c.state == "disabled")
         try:
             with transaction.begin_nested():
                 return transaction.execute(
-                    update(totp_factors).where(totp_factors.c.id == factor, totp_factors.c.state == "pending").values(state="active")
+                    update(totp_factors).where(totp_factors.c.id == factor, totp_factors.c.state == "pending", ~switched_off)
+                    .values(state="active")
                 ).rowcount == 1
         except IntegrityError:
             return False
@@ -113,7 +125,7 @@ class TotpFactors:
         return transaction.execute(query.with_for_update()).first()
 
     def _open(self, row: Row[Any]) -> bytes:
-        return self.keystore.obtain(f"subject:{row.subject}").open(row.sealed_secret, _context(row.id, row.subject))
+        return self.keystore.existing(f"subject:{row.subject}").open(row.sealed_secret, _context(row.id, row.subject))
 
 
 def _context(factor: str, subject: str) -> dict[str, str | int]:

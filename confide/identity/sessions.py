@@ -26,12 +26,13 @@ class Sessions:
     clock: Callable[[], float] = time.time
     random_id: Callable[[], str] = lambda: secrets.token_hex(16)
 
-    def speaker(self, transaction: Connection, capability: Capability, *, any_turn: bool = False) -> Speaker:
+    def speaker(self, transaction: Connection, capability: Capability, *, any_turn: bool = False, touch: bool = True) -> Speaker:
         """Return who speaks.
 
         Raises CapabilityRefused when the session is not this conversation's, has ended, or the turn is older than the newest seen
         (`any_turn` leaves that last check out: asking how an old turn ended is not acting in it). A session the core has not met is an
-        anonymous one that the gateway just opened.
+        anonymous one that the gateway just opened. Without `touch` the call does not count against the idle time: a page that asks for its
+        state must not keep a customer signed in.
         """
         row = self._find(transaction, capability.session)
         if row is None:
@@ -42,16 +43,23 @@ class Sessions:
             self._advance(transaction, capability)
         now = self.clock()
         alive = row.subject is not None and now - row.seen_at < self.rule.idle and now - row.signed_in_at < self.rule.overall
-        self._touch(transaction, row, capability, now, alive)
+        self._touch(transaction, row, capability, now, touch and (alive or row.subject is None))
         return Speaker(
             session=capability.session, root=row.root, conversation=row.conversation, turn=capability.turn, deadline=capability.deadline,
             subject=row.subject if alive else None, method=row.method if alive else None, verified_at=row.verified_at if alive else None,
         )
 
-    def resume(self, transaction: Connection, session: str) -> str | None:
-        """Return the conversation of a session that is still open, for a gateway that restarted."""
+    def resume(self, transaction: Connection, session: str) -> Speaker | None:
+        """Return the speaker of a session that is still open, for a gateway that restarted, in a turn that makes all earlier ones old.
+
+        What was on its way when the gateway died can commit nothing any more, so that what has happened by now is all there is.
+        """
         row = self._find(transaction, session)
-        return row.conversation if row is not None and row.ended_at is None else None
+        if row is None or row.ended_at is not None:
+            return None
+        newest = transaction.execute(select(conversations.c.turn).where(conversations.c.id == row.conversation)).scalar_one()
+        capability = Capability(session, row.conversation, max(newest + 1, int(self.clock() * 1000)), self.clock())
+        return self.speaker(transaction, capability, touch=False)
 
     def sign_in(
         self, transaction: Connection, speaker: Speaker, login: Login, new_session: str, new_conversation: str
@@ -61,6 +69,8 @@ class Sessions:
         The old session ends. Raises LoginRefused when the token was used before.
         """
         now = self.clock()
+        if now >= login.expires_at:  # it was good when it was checked; its row below would be swept with the others
+            raise LoginRefused
         transaction.execute(delete(login_tokens).where(login_tokens.c.expires_at < now))
         if not insert_if_absent(transaction, login_tokens, {"jti": login.jti, "expires_at": float(login.expires_at)}):
             raise LoginRefused
@@ -99,7 +109,9 @@ class Sessions:
 
     @staticmethod
     def _find(transaction: Connection, session: str) -> Row[Any] | None:
-        return transaction.execute(select(sessions).where(or_(sessions.c.id == session, sessions.c.previous_id == session))).first()
+        # Locked, so that on PostgreSQL a sign-out waits for an act that is under way and an act for a sign-out: none slips in between.
+        query = select(sessions).where(or_(sessions.c.id == session, sessions.c.previous_id == session))
+        return transaction.execute(query.with_for_update()).first()
 
     def _open(self, transaction: Connection, capability: Capability) -> Row[Any]:
         # A conversation that exists belongs to another session: nobody walks into it with a fresh one.
@@ -123,8 +135,8 @@ class Sessions:
             raise CapabilityRefused
 
     @staticmethod
-    def _touch(transaction: Connection, row: Row[Any], capability: Capability, now: float, alive: bool) -> None:
-        values: dict[str, Any] = {"seen_at": now} if alive or row.subject is None else {}
+    def _touch(transaction: Connection, row: Row[Any], capability: Capability, now: float, counts: bool) -> None:
+        values: dict[str, Any] = {"seen_at": now} if counts else {}
         if row.previous_id is not None and row.id == capability.session:
             values["previous_id"] = None
         if values:

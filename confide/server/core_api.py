@@ -11,10 +11,11 @@ from confide.audit.events import GATEWAY_EVENTS, Event
 from confide.core import Core
 from confide.guard import sentences
 from confide.guard.cards import Cards
-from confide.identity.capability import CapabilityRefused
-from confide.identity.levels import Level
+from confide.identity.acts import State
+from confide.identity.levels import Level, Speaker
 from confide.identity.login_token import LoginRefused
 from confide.pack import Pack
+from confide.policy.load import MAX_BOUND_AGE
 
 Body = Mapping[str, Any]
 
@@ -50,16 +51,23 @@ class CoreApi:
 
     def session_resume(self, body: Body) -> Mapping[str, Any]:
         with self.core.transaction() as transaction:
-            conversation = self.core.sessions.resume(transaction, _identifier(body, "session"))
-        if conversation is None:
-            raise NotFound
-        return {"conversation": conversation}
+            speaker = self.core.sessions.resume(transaction, _identifier(body, "session"))
+            if speaker is None:
+                raise NotFound
+            news = [sentences.done_meanwhile(summary) for summary in reversed(self.core.effects.recent(transaction, speaker))]
+            act = self.core.acts.waiting(transaction, speaker)
+            if act is not None and act.state is State.PROVEN:
+                news.append(sentences.proved_and_waiting(act.proposal.title))
+        return {"conversation": speaker.conversation, "level": self._level(speaker), "turn": speaker.turn, "news": news}
+
+    def _level(self, speaker: Speaker) -> str:
+        return str(speaker.level(self.core.clock(), MAX_BOUND_AGE))
 
     def session_state(self, body: Body) -> Mapping[str, Any]:
         capability = self.core.capabilities.verify(body.get("capability"))
         with self.core.transaction() as transaction:
-            speaker = self.core.sessions.speaker(transaction, capability)
-        return {"level": str(speaker.level(self.core.clock(), 0))}
+            speaker = self.core.sessions.speaker(transaction, capability, touch=False)
+        return {"level": self._level(speaker)}
 
     def sign_in(self, body: Body) -> Mapping[str, Any]:
         capability = self.core.capabilities.verify(body.get("capability"))
@@ -108,13 +116,13 @@ class CoreApi:
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise Malformed("tokens")
         with self.core.transaction() as transaction:
-            speaker = self.core.sessions.speaker(transaction, capability)
+            speaker = self.core.sessions.speaker(transaction, capability, touch=False)
             return {"values": self.core.grants.reveal(transaction, speaker, tokens)}
 
     def turn_outcome(self, body: Body) -> Mapping[str, Any]:
         capability = self.core.capabilities.verify(body.get("capability"))
         with self.core.transaction() as transaction:
-            speaker = self.core.sessions.speaker(transaction, capability, any_turn=True)
+            speaker = self.core.sessions.speaker(transaction, capability, any_turn=True, touch=False)
             outcome = self.core.effects.settle(transaction, speaker)
             if not outcome.done:
                 self.core.audit.append(transaction, Event.TURN_CLOSED, subject=speaker.subject, session=speaker.root)
@@ -147,5 +155,3 @@ def _identifier(body: Body, name: str) -> str:
         raise Malformed(name)
     return value
 
-
-__all__ = ["Body", "CapabilityRefused", "CoreApi", "Malformed", "NotFound"]

@@ -9,13 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from confide.identity.levels import Speaker
 from confide.storage.database import insert_if_absent
 from confide.storage.keystore import KeyStore
 from confide.storage.schema import effects
+
+#: Seconds for which a customer who was cut off is told again what was done.
+RECENT = 600.0
+_MAX_RECENT = 5
 
 
 class TurnClosed(Exception):
@@ -49,10 +54,23 @@ class Effects:
         }):
             raise TurnClosed
 
-    def check_deadline(self, speaker: Speaker) -> None:
-        """Call last before the commit. Raises DeadlinePassed."""
+    def check_open(self, transaction: Connection, speaker: Speaker) -> None:
+        """Call last before the commit. Raises DeadlinePassed, and TurnClosed when the turn was told as one that did nothing."""
+        closed = transaction.execute(select(effects.c.turn).where(effects.c.turn == speaker.turn_key, ~effects.c.done)).first()
+        if closed is not None:
+            raise TurnClosed
         if self.clock() >= speaker.deadline:
             raise DeadlinePassed
+
+    def recent(self, transaction: Connection, speaker: Speaker, *, proved: bool = False) -> list[str]:
+        """Return what was done for this speaker in this conversation in the last minutes, newest first; with `proved`, acts alone."""
+        query = select(effects).where(
+            effects.c.turn.startswith(f"{speaker.conversation}:", autoescape=True), effects.c.done, effects.c.owner == speaker.owner,
+            effects.c.at > self.clock() - RECENT,
+        )
+        if proved:
+            query = query.where(effects.c.act.is_not(None))
+        return [self._summary(row) for row in transaction.execute(query.order_by(effects.c.at.desc()).limit(_MAX_RECENT)).all()]
 
     def settle(self, transaction: Connection, speaker: Speaker) -> Outcome:
         """Return how the turn ended; if it has not, close it: from then on no effect of this turn can commit."""
@@ -64,7 +82,10 @@ class Effects:
         row = transaction.execute(select(effects).where(effects.c.turn == speaker.turn_key)).one()
         if not row.done:
             return Outcome(done=False, summary=None)
-        return Outcome(done=True, summary=self.keystore.obtain(row.owner).open(row.sealed_summary, _context(row.turn)).decode())
+        return Outcome(done=True, summary=self._summary(row))
+
+    def _summary(self, row: Row[Any]) -> str:
+        return self.keystore.existing(row.owner).open(row.sealed_summary, _context(row.turn)).decode()
 
 
 def _context(turn: str) -> dict[str, str | int]:

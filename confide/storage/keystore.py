@@ -12,7 +12,7 @@ from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Tab
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from confide.storage.database import DatabaseAway
-from confide.storage.envelope import KEY_ID_SIZE, SECRET_SIZE, DataKey
+from confide.storage.envelope import KEY_ID_SIZE, SECRET_SIZE, DataKey, SealBroken
 from confide.storage.keyring import KeyProvider
 
 metadata = MetaData()
@@ -48,6 +48,13 @@ class KeyStore:
     def obtain(self, owner: str) -> DataKey:
         """Return the owner's key, made on first use. Raises DatabaseAway, SealBroken, KeyProviderError."""
         return self.find(owner) or self._create(owner)
+
+    def existing(self, owner: str) -> DataKey:
+        """Return the owner's key to open what was sealed. Raises SealBroken when there is none: reading never makes a key."""
+        key = self.find(owner)
+        if key is None:
+            raise SealBroken
+        return key
 
     def find(self, owner: str) -> DataKey | None:
         """Return the owner's key or None when there is none. Raises like `obtain`."""

@@ -6,9 +6,11 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
+from confide.storage.envelope import SealBroken
 from confide.storage.keystore import KeyStore
 from confide.storage.schema import outbox
 
@@ -39,16 +41,23 @@ class Outbox:
             key=key, kind=kind, owner=owner, sealed_payload=sealed, created_at=now, available_at=now, attempts=0
         ))
 
-    def due(self, transaction: Connection, limit: int) -> list[Parcel]:
-        """Return what is to be delivered now, oldest first."""
-        rows = transaction.execute(
-            select(outbox).where(outbox.c.delivered_at.is_(None), outbox.c.available_at <= self.clock()).order_by(outbox.c.created_at).limit(limit)
-        ).all()
-        return [
-            Parcel(row.key, row.kind, row.owner,
-                   json.loads(self.keystore.obtain(row.owner).open(row.sealed_payload, _context(row.key, row.owner))), row.attempts)
-            for row in rows
-        ]
+    def due(self, transaction: Connection, limit: int) -> tuple[list[Parcel], list[str]]:
+        """Return what is to be delivered now, oldest first, and the keys of parcels that do not open, which are set aside."""
+        parcels, broken = [], []
+        for row in transaction.execute(
+            select(outbox).where(outbox.c.delivered_at.is_(None), outbox.c.broken_at.is_(None), outbox.c.available_at <= self.clock())
+            .order_by(outbox.c.created_at).limit(limit)
+        ).all():
+            try:
+                parcels.append(self._open(row))
+            except SealBroken:
+                broken.append(row.key)
+        transaction.execute(update(outbox).where(outbox.c.key.in_(broken)).values(broken_at=self.clock()))
+        return parcels, broken
+
+    def _open(self, row: Row[Any]) -> Parcel:
+        payload = self.keystore.existing(row.owner).open(row.sealed_payload, _context(row.key, row.owner))
+        return Parcel(row.key, row.kind, row.owner, json.loads(payload), row.attempts)
 
     def delivered(self, transaction: Connection, parcel: Parcel) -> None:
         """Record that the receiver has it."""

@@ -114,6 +114,8 @@ outbox = Table(
     Column("available_at", Float, nullable=False, index=True),
     Column("attempts", Integer, nullable=False),
     Column("delivered_at", Float),
+    # Its payload does not open: kept for a person to look at, out of the way of the others.
+    Column("broken_at", Float),
 )
 
 leases = Table(

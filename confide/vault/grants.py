@@ -62,7 +62,7 @@ class Grants:
         ).all()
         # After the session has ended or run out its owner is another one: what was said to a customer is not said to a stranger.
         return {
-            row.token: self.keystore.obtain(row.owner).open(row.sealed_value, _context(row.token, row.root)).decode()
+            row.token: self.keystore.existing(row.owner).open(row.sealed_value, _context(row.token, row.root)).decode()
             for row in rows if row.owner == speaker.owner
         }
 

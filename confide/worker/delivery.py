@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from confide.audit.events import Event
 from confide.core import Core
 from confide.pack import Receiver
 from confide.storage.lease import Lease
@@ -32,7 +33,13 @@ class Delivery:
     def round(self) -> int:
         """Deliver what is due; return how many were delivered. Raises DatabaseAway."""
         with self.core.transaction() as transaction:
-            parcels = self.core.outbox.due(transaction, BATCH) if self.lease.take(transaction) else []
+            if not self.lease.take(transaction):
+                return 0
+            parcels, broken = self.core.outbox.due(transaction, BATCH)
+            for _key in broken:
+                self.core.audit.append(transaction, Event.OUTBOX_BROKEN)
+        if broken:
+            log.error("parcels_set_aside", count=len(broken))
         return sum(self._bring(parcel) for parcel in parcels)
 
     def _bring(self, parcel: Parcel) -> int:

@@ -49,8 +49,8 @@ def _work(delivery: Delivery, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             delivered = delivery.round()
-        except (DatabaseAway, KeyProviderError) as error:
-            log.warning("outbox_away", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next round may do better; the text may hold what was delivered
+            log.warning("round_failed", error=type(error).__name__)
             delivered = 0
         if delivered < BATCH:
             stop.wait(IDLE)

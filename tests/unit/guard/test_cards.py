@@ -28,7 +28,7 @@ def test_a_lost_answer_to_an_accepted_code_can_be_had_again_and_still_moves_mone
     assert (again.outcome, again.resume, again.session) == ("accepted", True, customer.session)
     assert customer.resume().response == "utter_payment_sent"
     assert customer.type(ref, "anything").text == sentences.CONSUMED
-    assert customer.resume().response == "utter_nothing_waiting"
+    assert customer.resume().response == "utter_done_already"
 
 
 def test_a_proof_that_ran_out_is_told_as_such(kit: Kit) -> None:

@@ -95,8 +95,21 @@ def test_a_hand_off_has_a_reference_a_ticket_and_a_mail_without_personal_values(
     assert re.fullmatch(r"H-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}", reference)
     assert [(row.reference, row.topic) for row in kit.rows(handoffs)] == [(reference, topic)]
     with kit.core.transaction() as transaction:
-        payload = kit.core.outbox.due(transaction, 10)[0].payload
+        payload = kit.core.outbox.due(transaction, 10)[0][0].payload
     assert payload["to"] == "help@harbour.example" and reference in payload["subject"]
+
+
+def test_asking_for_a_person_again_gets_the_same_reference_and_no_second_mail(kit: Kit) -> None:
+    stranger = kit.customer()
+    first, second = (stranger.reveal(stranger.ask("human_handoff", topic="human_handoff")) for _ in range(2))
+    assert first == second and len(kit.parcels()) == 1
+    other = stranger.reveal(stranger.ask("human_handoff", topic="delete_my_data"))
+    assert other != first and len(kit.parcels()) == 2
+
+
+@pytest.mark.parametrize("topic", ["", "No intent", "x" * 65, "1"])
+def test_what_is_no_intent_is_no_topic(kit: Kit, topic: str) -> None:
+    assert kit.customer().ask("human_handoff", topic=topic).response == "utter_handoff"
 
 
 def test_two_deeds_of_one_name_are_refused(kit: Kit) -> None:

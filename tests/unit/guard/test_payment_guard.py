@@ -12,7 +12,7 @@ from bank import schema
 from confide.guard import sentences
 from confide.identity import binding
 from confide.identity.acts import State
-from confide.storage.schema import acts, sessions
+from confide.storage.schema import acts, sessions, totp_factors
 from tests.unit.kit import Customer, Kit
 
 
@@ -41,7 +41,7 @@ def test_money_moves_once_after_the_code(kit: Kit) -> None:
     assert done.response == "utter_payment_sent"
     assert customer.reveal(done) == {"amount": "€520.00", "payee": "Maria Huber"}
     assert balance(kit) == before - 520_00
-    assert customer.resume().response == "utter_nothing_waiting"
+    assert customer.resume().response == "utter_done_already"
     assert balance(kit) == before - 520_00
     assert [key.split(":")[0] for key in kit.parcels()] == ["payment"]
     assert kit.events()[-1] != "" and kit.events().count("core:effect:done") == 1
@@ -82,7 +82,7 @@ def test_wrong_replayed_and_stale_codes_get_one_sentence_and_move_nothing(kit: K
         answer = customer.type(said.card.ref, wrong)
         assert (answer.outcome, answer.tries_left, answer.resume) == ("refused", 4, False)
         texts.append(answer.text)
-        assert customer.resume().response == "utter_nothing_waiting"
+        assert customer.resume().response == "utter_still_unproved"
         kit.clock.forward(3600 if len(texts) >= 4 else 0)
         customer = customer.sign_in() if len(texts) >= 4 else customer
     assert set(texts) == {sentences.wrong_code(4)}
@@ -124,7 +124,57 @@ def test_a_hundred_wrong_codes_disable_the_factor(kit: Kit) -> None:
         kit.clock.forward(3601)
         customer.sign_in()
     assert outcomes[-1] == sentences.DISABLED and outcomes[-2] != sentences.DISABLED
-    assert customer.pay().response == "utter_factor_needed"
+    assert customer.pay().response == "utter_factor_disabled"
+    assert customer.ask("set_up_2fa").response == "utter_factor_disabled", "who guessed a hundred codes must not simply enrol a phone"
+    with kit.core.transaction() as transaction:
+        factor, _secret = kit.core.factors.start(transaction, "1001")
+        assert not kit.core.factors.activate(transaction, factor)
+
+
+def test_a_card_that_was_open_when_the_factor_was_disabled_takes_no_right_code(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    card = customer.pay().card
+    assert card is not None
+    with kit.core.transaction() as transaction:
+        transaction.execute(update(totp_factors).where(totp_factors.c.subject == "1001").values(state="disabled"))
+    assert customer.type(card.ref, customer.code()).text == sentences.DISABLED
+    assert customer.resume().response == "utter_nothing_waiting"
+
+
+def test_a_pending_act_cannot_be_claimed_nor_found_by_half_of_its_owner(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    card = customer.pay().card
+    assert card is not None
+    with kit.core.transaction() as transaction:
+        speaker = kit.core.sessions.speaker(transaction, kit.core.capabilities.verify(customer.capability()))
+        act = kit.core.acts.find(transaction, speaker, card.ref)
+        assert act is not None and not kit.core.acts.claim(transaction, act), "unproved"
+        for other in (replace(speaker, conversation="c" * 32), replace(speaker, subject="1002"), replace(speaker, root="r" * 32), replace(speaker, subject=None)):
+            assert kit.core.acts.find(transaction, other, card.ref) is None
+
+
+def test_a_proof_does_not_outlive_a_way_of_signing_in_that_no_longer_counts(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    paid(customer)
+    stricter = {**kit.core.policy.actions, "make_payment": replace(kit.core.policy.actions["make_payment"], methods=frozenset())}
+    guard = replace(kit.guard, core=replace(kit.core, policy=replace(kit.core.policy, actions=stricter)))
+    assert guard.resume(customer.capability(), customer.conversation).response == "utter_not_allowed"
+    assert balance(kit) == 1_204_33
+
+
+def test_asking_again_after_it_was_done_is_told_that_it_was_done(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    paid(customer)
+    customer.resume()
+    said = customer.resume()
+    assert said.response == "utter_done_already" and customer.reveal(said) == {"what": "Pay €520.00 to Maria Huber"}
+    assert balance(kit) == 1_204_33 - 520_00
+    kit.clock.forward(290)
+    customer.ask("check_balance")
+    kit.clock.forward(290)
+    customer.ask("check_balance")
+    kit.clock.forward(21)
+    assert customer.resume().response == "utter_nothing_waiting"
 
 
 def test_cancel_has_its_own_sentence_and_moves_nothing(kit: Kit) -> None:
@@ -183,7 +233,7 @@ def test_a_changed_amount_makes_a_new_act_and_the_old_card_void(kit: Kit) -> Non
     changed = customer.ask("change_payment", heard__amount="520")
     assert changed.card is not None and changed.closed == (first.ref,)
     assert customer.type(first.ref, customer.code()).text == sentences.REPLACED
-    assert customer.resume().response == "utter_nothing_waiting"
+    assert customer.resume().response == "utter_still_unproved"
     assert customer.type(changed.card.ref, customer.code()).outcome == "accepted"
     assert customer.reveal(customer.resume())["amount"] == "€520.00"
     assert balance(kit) == 1_204_33 - 520_00
@@ -310,7 +360,7 @@ def test_a_payment_mail_and_no_more_is_queued(kit: Kit) -> None:
     paid(customer)
     customer.resume()
     with kit.core.transaction() as transaction:
-        parcels = kit.core.outbox.due(transaction, 10)
+        parcels, _broken = kit.core.outbox.due(transaction, 10)
     assert [parcel.payload["to"] for parcel in parcels] == ["ada.brandt@example.com"]
     assert "€520.00" in parcels[0].payload["subject"]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from confide.guard import sentences
 from confide.identity import login_token
 from confide.identity.capability import CapabilityRefused
 from confide.identity.login_token import LoginRefused
@@ -103,6 +106,7 @@ def test_a_login_token_counts_once(kit: Kit) -> None:
 def test_a_session_ends_when_idle_and_at_its_overall_end(kit: Kit) -> None:
     customer = kit.customer().sign_in()
     kit.clock.forward(299)
+    customer.ask("check_balance")
     assert level(kit, customer) == "identified"
     kit.clock.forward(300)
     assert level(kit, customer) == "anonymous"
@@ -110,7 +114,7 @@ def test_a_session_ends_when_idle_and_at_its_overall_end(kit: Kit) -> None:
     customer = kit.customer().sign_in()
     for _ in range(150):
         kit.clock.forward(290)
-        level(kit, customer)
+        customer.ask("check_balance")
     assert level(kit, customer) == "anonymous", "twelve hours are over, however busy it was"
 
 
@@ -133,12 +137,81 @@ def test_a_proof_rotates_the_session_and_the_old_id_lives_until_the_new_one_is_s
 
 def test_a_gateway_that_restarted_finds_the_conversation_of_an_open_session_only(kit: Kit) -> None:
     customer = kit.customer().sign_in()
-    assert kit.api.session_resume({"session": customer.session}) == {"conversation": customer.conversation}
+    answer = kit.api.session_resume({"session": customer.session})
+    assert (answer["conversation"], answer["level"], answer["news"]) == (customer.conversation, "identified", [])
+    customer.turn = answer["turn"]
     old = customer.session
     kit.api.sign_out({"capability": customer.capability(), "new_session": new_id(), "new_conversation": new_id()})
     for unknown in (old, new_id()):
         with pytest.raises(NotFound):
             kit.api.session_resume({"session": unknown})
+
+
+def test_after_a_restart_what_was_on_its_way_is_stopped_and_what_was_done_is_told(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    for amount in ("100", "50"):
+        kit.clock.forward(30)
+        card = customer.pay(amount).card
+        assert card is not None and customer.type(card.ref, customer.code()).outcome == "accepted"
+        if amount == "100":
+            assert customer.resume().response == "utter_payment_sent"
+    on_its_way = customer.capability()
+    answer = kit.api.session_resume({"session": customer.session})
+    assert answer["news"] == [
+        sentences.done_meanwhile("Pay €100.00 to Maria Huber"), sentences.proved_and_waiting("Pay €50.00 to Maria Huber"),
+    ]
+    assert kit.guard.resume(on_its_way, customer.conversation).response == "utter_not_allowed", "its turn is old now"
+    customer.turn = answer["turn"]
+    assert customer.resume().response == "utter_payment_sent"
+
+
+def test_news_are_for_a_customer_who_is_still_signed_in(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    customer.ask("freeze_card", heard__card="debit")
+    kit.clock.forward(300)
+    answer = kit.api.session_resume({"session": customer.session})
+    assert (answer["level"], answer["news"]) == ("anonymous", [])
+
+
+def test_asking_for_the_state_keeps_nobody_signed_in(kit: Kit) -> None:
+    customer = kit.customer().sign_in()
+    kit.clock.forward(290)
+    assert level(kit, customer) == "identified"
+    kit.clock.forward(290)
+    assert level(kit, customer) == "anonymous"
+
+
+def test_a_login_token_is_not_good_again_in_its_last_moment(kit: Kit) -> None:
+    token = login_token.issue(kit.login_key, "1001", kit.clock())
+    login = kit.core.logins.verify(token, kit.clock())
+    customer = kit.customer()
+    kit.clock.forward(120)  # it was checked in time, and then waited for the database
+    with pytest.raises(LoginRefused), kit.core.transaction() as transaction:
+        speaker = kit.core.sessions.speaker(transaction, kit.core.capabilities.verify(customer.capability()))
+        kit.core.sessions.sign_in(transaction, speaker, login, new_id(), new_id())
+
+
+def test_a_sign_out_and_an_act_of_the_same_session_do_not_cross(kit: Kit) -> None:
+    """On PostgreSQL two transactions run at once: either the act is first and the sign-out waits, or the other way round."""
+    customer = kit.customer().sign_in()
+    card = customer.pay("10").card
+    assert card is not None and customer.type(card.ref, customer.code()).outcome == "accepted"
+    token, out = customer.capability(), {"capability": customer.capability(same_turn=True), "new_session": new_id(), "new_conversation": new_id()}
+    order: list[str] = []
+
+    def sign_out() -> None:
+        kit.api.sign_out(out)
+        order.append("signed out")
+
+    leaving = threading.Thread(target=sign_out)
+    with kit.core.transaction() as transaction:
+        speaker = kit.guard.speaker(transaction, token, customer.conversation)
+        leaving.start()
+        leaving.join(0.5)
+        assert order == [], "the sign-out waits for the transaction that found the session alive"
+        assert kit.guard._resume(transaction, speaker).response == "utter_payment_sent"
+    leaving.join()
+    assert order == ["signed out"]
 
 
 def test_verify_identity_raises_the_level_for_its_time_only(kit: Kit) -> None:

@@ -130,6 +130,32 @@ def test_the_question_asked_while_the_effect_is_about_to_commit_waits_for_it_or_
     assert outcome(kit, customer)["outcome"] == "done"
 
 
+def test_a_turn_told_as_nothing_opens_no_challenge_and_cancels_nothing(kit: Kit) -> None:
+    customer = proved(kit)
+    for step in (lambda token: kit.guard.cancel(token, customer.conversation),
+                 lambda token: kit.guard.ask("verify_identity", token, customer.conversation, {}),
+                 lambda token: kit.guard.ask("human_handoff", token, customer.conversation, {})):
+        late = customer.capability()
+        assert outcome(kit, customer)["outcome"] == "nothing"
+        assert step(late).response == "utter_not_now"
+    assert kit.parcels() == []
+    assert customer.resume().response == "utter_payment_sent", "what was proved still stands"
+
+
+def test_a_turn_past_its_deadline_opens_no_challenge(kit: Kit) -> None:
+    customer = proved(kit)
+    late = customer.capability()
+    kit.clock.forward(10)
+    assert kit.guard.ask("verify_identity", late, customer.conversation, {}).response == "utter_not_now"
+    assert customer.resume().response == "utter_payment_sent"
+
+
+def test_a_cancel_whose_answer_was_lost_is_told_as_done(kit: Kit) -> None:
+    customer = proved(kit)
+    kit.guard.cancel(customer.capability(), customer.conversation)
+    assert outcome(kit, customer) == {"outcome": "done", "text": sentences.done_after_all("cancelled: Pay €100.00 to Maria Huber")}
+
+
 def test_one_turn_has_one_effect(kit: Kit) -> None:
     customer = kit.customer().sign_in()
     token = customer.capability()

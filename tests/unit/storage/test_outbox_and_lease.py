@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bank.mailbox import DemoMailbox
 from bank.schema import mails
@@ -82,7 +82,7 @@ def test_a_kind_nobody_takes_is_kept(kit: Kit) -> None:
 def test_a_death_between_delivering_and_recording_does_not_double(kit: Kit) -> None:
     queue(kit, "a")
     with kit.core.transaction() as transaction:
-        parcels = kit.core.outbox.due(transaction, 10)
+        parcels, _broken = kit.core.outbox.due(transaction, 10)
     DemoMailbox(kit.core).deliver(parcels[0])  # and here the worker dies
     assert delivery(kit, DemoMailbox(kit.core), "two").round() == 1
     assert [row.key for row in kit.rows(mails)] == ["a"]
@@ -115,6 +115,18 @@ def test_payloads_lie_sealed(kit: Kit) -> None:
     with kit.core.transaction() as transaction:
         sealed = transaction.execute(select(outbox.c.sealed_payload)).scalar_one()
     assert b"example.com" not in sealed
+
+
+def test_a_damaged_parcel_is_set_aside_and_the_others_go_on(kit: Kit) -> None:
+    queue(kit, "a")
+    queue(kit, "b")
+    with kit.core.transaction() as transaction:
+        transaction.execute(update(outbox).where(outbox.c.key == "a").values(sealed_payload=b"damaged"))
+    receiver = Receiver()
+    work = delivery(kit, receiver)
+    assert work.round() == 1 and work.round() == 0 and receiver.taken == ["b"]
+    assert kit.events().count("core:outbox:broken") == 1
+    assert {row.key: row.broken_at is None for row in kit.rows(outbox)} == {"a": False, "b": True}
 
 
 def test_a_batch_is_bounded(kit: Kit) -> None:
