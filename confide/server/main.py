@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
-import structlog
 import uvicorn
 
-from confide.core import open_core
 from confide.internal.signing import Verifier
-from confide.pack import build_guard, load_pack
-from confide.policy.load import PolicyError
+from confide.pack import build_guard
 from confide.server.app import build_app
 from confide.server.core_api import CoreApi
-from confide.settings import CoreSettings, SettingsError
-from confide.storage.database import DatabaseAway
+from confide.startup import CannotStart, start
 from confide.storage.keyring import KeyProviderError, read_private
 
 
 def main() -> int:
     """Run until SIGTERM; 1 when it cannot start, with the reason on stderr."""
-    structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True),
-                                    structlog.processors.JSONRenderer()])
     try:
-        settings = CoreSettings.read()
-        core = open_core(settings)
-        core.create_tables()
-        pack = load_pack(settings.pack, core)
-        guard = build_guard(core, pack)
-        actions = importlib.import_module(settings.actions).build(guard)
-        verifier = Verifier({
-            "rasa": read_private(settings.keys / "rasa-actions.key"), "gateway": read_private(settings.keys / "gateway-actions.key")
-        })
-    except (SettingsError, PolicyError, KeyProviderError, DatabaseAway) as error:
+        started = start(os.environ)
+        keys = started.settings.keys
+        verifier = Verifier({"rasa": read_private(keys / "rasa-actions.key"), "gateway": read_private(keys / "gateway-actions.key")})
+    except (CannotStart, KeyProviderError) as error:
         print(f"actions: {error}", file=sys.stderr)
         return 1
-    app = build_app(core, CoreApi(core, pack), actions, verifier)
-    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, server_header=False, log_level="warning", lifespan="off")
+    guard = build_guard(started.core, started.pack)
+    actions = importlib.import_module(started.settings.actions).build(guard)
+    app = build_app(started.core, CoreApi(started.core, started.pack), actions, verifier)
+    uvicorn.run(
+        app, host=started.settings.host, port=started.settings.port, access_log=False, server_header=False, log_level="warning", lifespan="off"
+    )
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import sys
@@ -9,12 +10,9 @@ import threading
 
 import structlog
 
-from confide.core import Core, open_core
-from confide.pack import load_pack
-from confide.policy.load import PolicyError
-from confide.settings import CoreSettings, SettingsError
+from confide.core import Core
+from confide.startup import CannotStart, start
 from confide.storage.database import DatabaseAway
-from confide.storage.keyring import KeyProviderError
 from confide.storage.lease import Lease
 from confide.worker.delivery import BATCH, Delivery
 
@@ -26,21 +24,17 @@ IDLE, LEASE = 0.5, 10.0
 
 def main() -> int:
     """Run until SIGTERM; 1 when it cannot start, with the reason on stderr."""
-    structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True),
-                                    structlog.processors.JSONRenderer()])
     try:
-        settings = CoreSettings.read()
-        core = open_core(settings)
-        core.create_tables()
-        pack = load_pack(settings.pack, core)
-    except (SettingsError, PolicyError, KeyProviderError, DatabaseAway) as error:
+        started = start(os.environ)
+    except CannotStart as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1
+    core = started.core
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     lease = Lease("outbox", secrets.token_hex(16), LEASE, core.clock)
-    _work(Delivery(core, pack.receivers, lease), stop)
+    _work(Delivery(core, started.pack.receivers, lease), stop)
     _release(core, lease)
     return 0
 

@@ -24,7 +24,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.widget_page import CHROMIUM, FLAGS, WATCH_POLICY
-from tests.integration.stack import Stack
+from tests.integration.stack import Stack, running
 
 pytestmark = pytest.mark.browser
 
@@ -34,12 +34,8 @@ SCREENSHOTS = os.environ.get("CONFIDE_SCREENSHOTS")
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, trained_model: Path) -> Iterator[Stack]:
-    made = Stack.make(tmp_path_factory.mktemp("page") / "var", trained_model)
-    try:
-        made.start()
+    with running(tmp_path_factory.mktemp("page"), trained_model) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

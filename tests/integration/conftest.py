@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stack import Stack
+from tests.integration.stack import Stack, running
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, trained_model: Path) -> Iterator[Stack]:
     """All processes, on free ports."""
-    made = Stack.make(tmp_path_factory.mktemp("stack") / "var", trained_model)
-    try:
-        made.start()
+    with running(tmp_path_factory.mktemp("stack"), trained_model) as made:
         yield made
-    finally:
-        made.stop()

@@ -10,7 +10,8 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +137,17 @@ class Stack:
 
     def logs(self) -> str:
         return "".join(self.log(name) for name in START_ORDER)
+
+
+@contextmanager
+def running(folder: Path, model: Path, **extra: str) -> Iterator[Stack]:
+    """A stack of its own below `folder`, started, and stopped at the end whatever happens."""
+    stack = Stack.make(folder / "var", model, **extra)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
 
 
 def answers(url: str, authority: Path) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import make_url, text
 
 from confide.storage.database import open_database
 from tests.integration.chat import card_of, texts
-from tests.integration.stack import Stack
+from tests.integration.stack import running
 
 pytestmark = pytest.mark.integration
 
@@ -31,9 +31,7 @@ def make_databases(server: str) -> dict[str, str]:
 
 
 async def test_a_payment_on_postgresql(tmp_path: Path, trained_model: Path, postgres_url: str) -> None:
-    stack = Stack.make(tmp_path / "var", trained_model, **make_databases(postgres_url))
-    try:
-        stack.start()
+    with running(tmp_path, trained_model, **make_databases(postgres_url)) as stack:
         async with stack.chat() as chat:
             await chat.sign_in("1001", stack.people()["1001"].password)
             await chat.say("send 250 to Maria Huber")
@@ -43,5 +41,3 @@ async def test_a_payment_on_postgresql(tmp_path: Path, trained_model: Path, post
             assert "€250.00 is on its way to Maria Huber" in texts(await chat.answer(before))
             assert "€954.33" in texts(await chat.say("what's my balance"))
         assert not list(stack.var.rglob("*.sqlite")), "nothing went to a file instead"
-    finally:
-        stack.stop()

@@ -14,7 +14,7 @@ import pytest
 
 from confide.storage.database import DatabaseAway
 from tests.integration.chat import Chat, card_of, texts
-from tests.integration.stack import Stack
+from tests.integration.stack import Stack, running
 from tests.unit.kit import Customer, Kit
 
 pytestmark = pytest.mark.soak
@@ -51,10 +51,8 @@ def test_of_64_that_type_one_code_at_once_one_is_accepted(kit: Kit) -> None:
 
 
 async def test_killed_at_random_the_money_moves_once_or_not_at_all(tmp_path: Path, trained_model: Path) -> None:
-    stack = Stack.make(tmp_path / "var", trained_model)
     rng, moved, told_done = random.Random(20261123), 0, 0
-    try:
-        stack.start()
+    with running(tmp_path, trained_model) as stack:
         async with stack.chat() as chat:
             await chat.sign_in("1001", stack.people()["1001"].password)
             for round_ in range(KILLS):
@@ -62,8 +60,6 @@ async def test_killed_at_random_the_money_moves_once_or_not_at_all(tmp_path: Pat
                 done, told = await one_payment(stack, chat, rng.uniform(0, 0.15), rng.choice(["actions", "rasa"]))
                 moved, told_done = moved + done, told_done + told
                 assert moved == told_done, f"round {round_}: {moved} moved, {told_done} told"
-    finally:
-        stack.stop()
     assert 0 < moved <= KILLS
 
 
