@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from confide.gateway import sentences
+from confide.gateway.access import Access
 from confide.gateway.background import Background
 from confide.gateway.capabilities import Capabilities, Turn
 from confide.gateway.completion import Completion
+from confide.gateway.delivery import Private
 from confide.gateway.peers import CorePeer, Outcome, PeerAway, PeerError, PeerRefused
 from confide.gateway.render import Payload, fill
 from confide.gateway.sessions import Session
@@ -37,14 +39,18 @@ class Aftermath:
     capabilities: Capabilities
     completion: Completion
     background: Background
+    access: Access
     patience: Patience = field(default_factory=Patience)
     clock: Callable[[], float] = time.time
     _followed: set[Session] = field(default_factory=set, repr=False)
 
     async def ask(self, session: Session, turn: Turn) -> Outcome | None:
         """Return how the turn ended; None when the core does not say now."""
-        with contextlib.suppress(PeerError):
-            return await self._ask(session, turn)
+        with contextlib.suppress(PeerAway):
+            try:
+                return await self._ask(session, turn)
+            except PeerRefused as refused:
+                await self.access.renew_ended(session, refused)
         return None
 
     async def settle(self, session: Session, turn: Turn, outcome: Outcome | None, *, told: bool) -> None:
@@ -59,6 +65,12 @@ class Aftermath:
         session.recheck.clear()
         if session not in self._followed and self.background.start(self._follow(session)):
             self._followed.add(session)
+
+    async def tell_news(self, session: Session) -> None:
+        """Say, once, what the core told when the session was taken up again."""
+        news, session.news = session.news, []
+        if news:
+            await self._show(session, self.capabilities.current(session), [{"text": text} for text in news], by_core=True)
 
     async def _follow(self, session: Session) -> None:
         pauses = list(self.patience.pauses)
@@ -92,7 +104,8 @@ class Aftermath:
             return await self._ask(session, turn), True
         except PeerAway:
             return None, self.clock() - turn.started > self.patience.give_up
-        except PeerRefused:
+        except PeerRefused as refused:
+            await self.access.renew_ended(session, refused)  # when it has: the turn is of a conversation that is over
             return None, True
 
     async def _ask(self, session: Session, turn: Turn) -> Outcome:
@@ -101,11 +114,18 @@ class Aftermath:
 
     async def _tell(self, session: Session, turn: Turn, outcome: Outcome, nothing: str) -> None:
         part: Payload = {"text": (outcome.text or sentences.DONE) if outcome.done else nothing}
+        await self._show(session, turn, [part], by_core=outcome.done)
+
+    async def _show(self, session: Session, turn: Turn, parts: list[Payload], *, by_core: bool) -> None:
+        """`by_core`: sentences with amounts and names in them, which are not said again to a session that is less sure."""
+        # Signed for the current turn: a newer one may have begun, and the core refuses an older one.
+        shown: list[Payload | Private]
         try:
-            parts = await self.completion.complete(session, turn, [part])
+            shown = await self.completion.complete(session, self.capabilities.current(session), parts, by_core=by_core)
         except PeerError:
-            parts = [fill(part, {})]
-        await self.completion.deliver(session, turn, parts)
+            filled = [fill(part, {}) for part in parts]
+            shown = [Private(part, None) if by_core else part for part in filled]
+        await self.completion.deliver(session, turn, shown)
 
     async def _say(self, session: Session, turn: Turn, text: str) -> None:
         await self.completion.deliver(session, turn, [{"text": text}])

@@ -62,10 +62,10 @@ def build(
     sessions = Sessions(clock, random_bytes, on_gone=lambda session: _forget(deliveries, session))
     capabilities = Capabilities(issuer, clock, tuning.deadline)
     completion = Completion(core, capabilities, deliveries)
-    aftermath = Aftermath(core, capabilities, completion, background, tuning.patience, clock)
-    turns = Turns(rasa, core, capabilities, deliveries, completion, aftermath, background, limits, tuning.timing, clock)
     sockets = Sockets(server, sessions, deliveries, lanes, limits, background, clock)
-    access = Access(sessions, core, capabilities, sockets.moved)
+    access = Access(sessions, core, capabilities, sockets.moved, sockets.tell_changed)
+    aftermath = Aftermath(core, capabilities, completion, background, access, tuning.patience, clock)
+    turns = Turns(rasa, core, capabilities, deliveries, completion, aftermath, background, limits, access, tuning.timing, clock)
     sockets.attach(access, turns)
     desk = CardDesk(core, sessions, capabilities, lanes, deliveries, turns, clock)
 
@@ -74,6 +74,7 @@ def build(
         peers = (rasa.peer, core.peer)
         for peer in peers:
             peer.open()
+        background.start(deliveries.keep_sweeping())
         try:
             yield
         finally:

@@ -103,7 +103,7 @@ class CardDesk:
             if answer is None:
                 raise Refusal(Code.NOT_FOUND, sentences.CARD_GONE)
             if answer.session == new_sid:
-                self.sessions.rotate(session, secret)
+                self.sessions.rotate(session, secret, keep_old=True)
             return answer
 
     async def _go_on(self, session: Session, ref: str, answer: CardAnswer, accepted: float) -> None:

@@ -1,11 +1,12 @@
 """What every request passes before it reaches anything of ours: headers, origin, size, number of connections. Plain ASGI.
 
-Threats: a foreign page that opens a socket with the customer's cookie (cross-site WebSocket hijacking), a body or a crowd of idle
-connections that fills our memory, an exception whose text ends in a log. OWASP ASVS 5.0 3.4, 3.5, 4.4.
+Threats: a foreign page that opens a socket with the customer's cookie (cross-site WebSocket hijacking), a body that is too long or never
+ends, a crowd of idle connections that fills our memory, an exception whose text ends in a log. OWASP ASVS 5.0 3.4, 3.5, 4.4.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -24,6 +25,8 @@ from confide.gateway.server import MAX_FRAME
 SOCKET_PATH = "/socket.io/"
 #: Bytes of a POST body to one of our own routes.
 MAX_BODY = 16_384
+#: Seconds in which a whole body has to be here.
+BODY_WITHIN = 15.0
 #: File names that carry a hash of their content may be kept by browsers; nothing else may.
 _HASHED = re.compile(r"[.-][0-9a-f]{8,}\.[a-z0-9]+$")
 _log = logging.getLogger("confide.gateway")
@@ -110,15 +113,20 @@ class OriginFence:
 
 @dataclass(frozen=True)
 class BodyFence:
-    """Bounds a body before anybody reads it, whether its length is announced or not."""
+    """Bounds a body before anybody reads it, in length, whether that is announced or not, and in time."""
 
     app: ASGIApp
+    within: float = BODY_WITHIN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         bound = MAX_FRAME if _is_socket(scope) else MAX_BODY
-        body = await _read(scope, receive, bound)
+        try:
+            async with asyncio.timeout(self.within):
+                body = await _read(scope, receive, bound)
+        except TimeoutError:
+            return await refuse(scope, send, Refusal(Code.MALFORMED))
         if body is None:
             return await refuse(scope, send, Refusal(Code.TOO_LONG))
         given = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import resource
 import signal
 import ssl
 import sys
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from starlette.types import ASGIApp
 
 from confide.gateway.app import build
+from confide.gateway.connections import Doors, impatient_loop
 from confide.gateway.peers import CorePeer, Peer, RasaPeer
 from confide.gateway.server import MAX_FRAME
 from confide.identity.capability import CapabilityIssuer
@@ -26,12 +29,15 @@ from confide.storage.keyring import KeyProviderError, read_private
 CALLER = "gateway"
 #: Seconds a stop waits for open connections.
 _STOP = 5
+#: A file is open for every connection (`Doors`) and every WebSocket (`CrowdFence`), and some for ourselves.
+OPEN_FILES = 32_000
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code: 0 stopped, 2 not started (the reason is printed)."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     quiet_libraries()
+    allow_connections()
     try:
         settings = GatewaySettings.read()
         application = from_settings(settings)
@@ -43,7 +49,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops in order at these signals, and afterwards raises them again: being told to stop is no failure.
         signal.signal(number, lambda *_: None)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=impatient_loop()) as runner:
         runner.run(uvicorn.Server(config).serve())
     return 0
 
@@ -52,6 +58,15 @@ def quiet_libraries() -> None:
     """Keep the libraries from logging: frames and tracebacks carry what clients sent. Our own log has the type of an error."""
     for name in ("uvicorn.error", "uvicorn.access", "asyncio", "websockets", "aiohttp"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def allow_connections(wanted: int = OPEN_FILES) -> None:
+    """Raise the bound on open files, as far as the machine lets us: below our own bounds it would be met first, and by everybody."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    within = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < within:
+        with contextlib.suppress(ValueError, OSError):  # some systems have a further bound that they do not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (within, hard))
 
 
 def from_settings(settings: GatewaySettings) -> ASGIApp:
@@ -66,7 +81,9 @@ def from_settings(settings: GatewaySettings) -> ASGIApp:
     )
 
 
-def configure(app: ASGIApp, host: str, port: int, certificate: Path | None, key: Path | None) -> uvicorn.Config:
+def configure(
+    app: ASGIApp, host: str, port: int, certificate: Path | None, key: Path | None, doors: Doors | None = None
+) -> uvicorn.Config:
     """Return uvicorn's configuration; without a certificate (tests alone) it serves plain HTTP. Raises ValueError."""
     tls: dict[str, Any] = {}
     if certificate is not None:
@@ -77,7 +94,7 @@ def configure(app: ASGIApp, host: str, port: int, certificate: Path | None, key:
     return uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
         # h11 bounds the size of headers. No compression beside secrets (CRIME, BREACH), and none to be bombed with.
-        http="h11", ws="websockets-sansio", ws_max_size=MAX_FRAME, ws_per_message_deflate=False, ws_ping_interval=None,
+        http=(doors or Doors()).protocol(), ws="websockets-sansio", ws_max_size=MAX_FRAME, ws_per_message_deflate=False, ws_ping_interval=None,
         timeout_graceful_shutdown=_STOP, **tls,
     )
 

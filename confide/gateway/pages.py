@@ -50,10 +50,10 @@ class Pages:
             "/chat/card": self._card, "/demo/outbox": self._outbox,
         }
         return [
-            Route("/health/live", self._live), Route("/", self._home), Route("/chat/session", self._session),
-            Route("/demo/outbox", self._outbox_page, methods=["GET"]),
-            *(Route(path, _post(handler), methods=["POST"]) for path, handler in posts.items()),
-            Route("/{name:path}", self._asset, methods=["GET"]),
+            Route("/health/live", self._live), Route("/", self._told(self._home)), Route("/chat/session", self._told(self._session)),
+            Route("/demo/outbox", self._told(self._outbox_page), methods=["GET"]),
+            *(Route(path, self._told(_post(handler)), methods=["POST"]) for path, handler in posts.items()),
+            Route("/{name:path}", self._told(self._asset), methods=["GET"]),
         ]
 
     # Pages
@@ -65,9 +65,9 @@ class Pages:
         response = self._file("index.html")
         secret = _secret(request)
         if secret is None and not _from_elsewhere(request):
-            return self._handed_out(self.sessions.begin(has_cookie=True), response)
+            return _handed_out(self.sessions.begin(has_cookie=True), response)
         session = self._of(request)
-        return self._handed_out(session, response) if session else response
+        return _handed_out(session, response) if session else response
 
     async def _outbox_page(self, _request: Request) -> Response:
         return self._file("outbox.html")
@@ -90,7 +90,8 @@ class Pages:
             session = self.sessions.begin(has_cookie=True)
         if session is None:
             return JSONResponse({"level": ANONYMOUS})
-        return self._handed_out(session, JSONResponse({"level": await self.access.level(session)}))
+        level = await self.access.level(session)
+        return _handed_out(session, JSONResponse({"level": level}))
 
     async def _bank_sign_in(self, request: Request, body: dict[str, object]) -> Response:
         number, password = _field(body, "customer_number"), _field(body, "password")
@@ -128,7 +129,7 @@ class Pages:
         content: dict[str, Any] = {"outcome": answer.outcome, "text": answer.text}
         if answer.tries_left is not None:
             content["tries_left"] = answer.tries_left
-        return self._handed_out(session, JSONResponse(content))
+        return JSONResponse(content)
 
     async def _outbox(self, request: Request, _body: dict[str, object]) -> Response:
         session = self._of(request)
@@ -137,9 +138,10 @@ class Pages:
         await self.access.resolve(session)
         try:
             mails = await self.core.bank_outbox(self.capabilities.sign(session))
-        except PeerRefused:
+        except PeerRefused as refused:
+            await self.access.renew_ended(session, refused)
             raise Refusal(Code.LOGIN_REFUSED, sentences.SIGN_IN_FIRST) from None
-        return self._handed_out(session, JSONResponse({"mails": mails}))
+        return JSONResponse({"mails": mails})
 
     # Helpers
 
@@ -161,15 +163,25 @@ class Pages:
         if not self.limits.allow(kind, session=session.sid if session else "", address=address):
             raise Refusal(Code.TOO_FAST)
 
-    def _handed_out(self, session: Session, response: Response) -> Response:
-        """Give the browser the secret it does not have yet."""
-        secret, session.handout = session.handout, None
-        if secret is not None:
-            response.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="strict")
-        return response
+    def _told(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """Return a route that tells a browser its newest secret with every answer, refusals too, until it shows that it knows it.
+
+        After a proof the old secret still leads to the session; the answer that carried the new one may have been lost.
+        """
+
+        async def route(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except Refusal as refusal:
+                response = JSONResponse(refusal.for_http(), refusal.status)
+            secret = _secret(request)
+            session = self.sessions.find(secret) if secret is not None else None
+            return _handed_out(session, response) if session else response
+
+        return route
 
     def _changed(self, session: Session, response: Response) -> Response:
-        return _ThenTell(self._handed_out(session, response), lambda: self.sockets.tell_changed(session))
+        return _ThenTell(_handed_out(session, response), lambda: self.sockets.tell_changed(session))
 
 
 class _ThenTell(Response):
@@ -177,6 +189,7 @@ class _ThenTell(Response):
 
     def __init__(self, response: Response, tell: Callable[[], Awaitable[None]]) -> None:
         self._response, self._tell = response, tell
+        self.raw_headers = response.raw_headers
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -204,6 +217,13 @@ def _post(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             raise Refusal(Code.AWAY) from None
 
     return route
+
+
+def _handed_out(session: Session, response: Response) -> Response:
+    """Give the browser the secret that it has not shown yet, once in this answer."""
+    if session.handout is not None and "set-cookie" not in response.headers:
+        response.set_cookie(COOKIE, session.handout, path="/", secure=True, httponly=True, samesite="strict")
+    return response
 
 
 def _from_elsewhere(request: Request) -> bool:

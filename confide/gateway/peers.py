@@ -135,10 +135,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Where a session goes on after a restart of the gateway; the level when the core says it along with it."""
+    """Where a session goes on after a restart of the gateway."""
 
     conversation: str
-    level: str | None
+    level: str
+    #: No older turn can commit anything any more.
+    turn: int
+    #: Sentences about what was done lately, and about an act that is proved and waits.
+    news: list[str] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -182,11 +186,14 @@ class CorePeer:
             return False
 
     async def resume(self, session: str) -> Resumed | None:
-        """Return where a session that the core knows goes on, or None."""
+        """Return where a session that the core knows goes on, or None. It makes every turn that is running old: after a restart only."""
         answer = await _or_none(self.peer.post("/core/session/resume", {"session": session}, self.patience))
         if answer is None:
             return None
-        return Resumed(_text(answer, "conversation"), _text(answer, "level") if "level" in answer else None)
+        turn, news = answer.get("turn"), answer.get("news")
+        if type(turn) is not int or not isinstance(news, list) or not all(isinstance(text, str) for text in news):
+            raise PeerAway("unreadable")
+        return Resumed(_text(answer, "conversation"), _text(answer, "level"), turn, news)
 
     async def level(self, capability: str) -> str:
         """Return the session's level now."""

@@ -28,6 +28,9 @@ _MAX_TITLE = 200
 _MAX_PAYLOAD = 1_000
 _REFERENCE = re.compile(r"[A-Za-z2-7]{26}")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+#: What stands together between spaces, and what makes software turn that into a link, which can be followed without anybody's click.
+_RUN = re.compile(r"[^ \t\n\r\f\v]+")
+_LINK = re.compile(r"//|\b(?:www\.|mailto:)", re.IGNORECASE)
 _PARAGRAPHS = re.compile(r"\n[^\S\n]*\n\s*")
 _ATTACHMENT_TYPES = frozenset({"image", "video", "audio", "file"})
 _MAX_DEPTH, _MAX_ITEMS = 5, 50
@@ -68,12 +71,15 @@ def render(messages: Iterable[object]) -> Rendered:
 
 
 def find_tokens(parts: Iterable[Payload | CardReference]) -> list[str]:
-    """Return the tokens in what people read, each once, in order. Button payloads keep theirs: they go back to Rasa."""
+    """Return the tokens in what people read, each once, in order. Button payloads keep theirs: they go back to Rasa.
+
+    None inside an address: whoever can choose where a browser loads from must not be handed a value to send there.
+    """
     found: dict[str, None] = {}
     for part in parts:
         if not isinstance(part, CardReference):
             for text in _texts(part):
-                found.update(dict.fromkeys(TOKEN.findall(text)))
+                found.update((token, None) for run in _RUN.findall(text) if not _LINK.search(run) for token in TOKEN.findall(run))
     return list(found)
 
 
@@ -165,12 +171,23 @@ def _add_custom(rendered: Rendered, custom: object) -> None:
         return
     if kind not in RESERVED_TYPES:
         if _TYPE_NAME.fullmatch(custom["type"]):
-            rendered.parts.append({key: value for key, value in _plain(custom, 0).items() if key not in {"seq", "ref"}})
+            rendered.parts.append(_designed(custom))
         return
     if set(custom) == {"type", "ref"} and named:
         rendered.parts.append(CardReference(str(reference)))
     else:
         rendered.dropped_cards.append(kind)
+
+
+def _designed(custom: Mapping[str, object]) -> Payload:
+    """Return a designer's own payload. What the page knows in it is rebuilt as in any other message; the rest is plain JSON."""
+    plain = _plain(custom, 0)
+    part = {key: value for key, value in plain.items() if key not in {"seq", "ref", "quick_replies", "attachment"}}
+    if replies := _quick_replies(plain.get("quick_replies")):
+        part["quick_replies"] = replies
+    if attachment := _attachment(plain.get("attachment")):
+        part["attachment"] = attachment
+    return part
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -189,7 +206,7 @@ def _texts(value: Any) -> Iterable[str]:
         yield value
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key != "payload" or not isinstance(item, str):
+            if not _is_for_machines(key, item):
                 yield from _texts(item)
     elif isinstance(value, list):
         for item in value:
@@ -198,9 +215,21 @@ def _texts(value: Any) -> Iterable[str]:
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return TOKEN.sub(lambda match: values.get(match.group(), HIDDEN), value)
+        return _RUN.sub(lambda run: _filled_run(run.group(), values), value)
     if isinstance(value, dict):
-        return {key: item if key == "payload" and isinstance(item, str) else _filled(item, values) for key, item in value.items()}
+        return {key: item if _is_for_machines(key, item) else _filled(item, values) for key, item in value.items()}
     if isinstance(value, list):
         return [_filled(item, values) for item in value]
     return value
+
+
+def _filled_run(run: str, values: Mapping[str, str]) -> str:
+    tokens = TOKEN.findall(run)
+    # A value can be a link itself: a stranger chose the text of a payment. Nothing of ours is hung onto it.
+    linked = _LINK.search(run) or (len(tokens) > 1 and any(_LINK.search(values.get(token, "")) for token in tokens))
+    return TOKEN.sub(lambda match: HIDDEN if linked else values.get(match.group(), HIDDEN), run)
+
+
+def _is_for_machines(key: str, item: object) -> bool:
+    """Say whether nobody reads `item`: what a button sends, and where a picture is loaded from. Values never go into these."""
+    return key in {"payload", "src"} and isinstance(item, str)

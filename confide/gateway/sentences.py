@@ -32,6 +32,12 @@ GAVE_UP = (
     "or call us and we'll look for you."
 )
 
+#: The core has ended the session without our hearing of it (an answer was lost on its way).
+STARTED_OVER = (
+    "Your session here has ended, so I've started a new one. Please sign in again if it's about your account. "
+    "If a request was still open, please look there first whether it went through."
+)
+
 #: For a message that was not passed on at all, because too many earlier ones have no known outcome.
 NOT_STARTED = "I can't reach our system right now, so I haven't started on that. Nothing was sent or changed by it. Please try again later."
 

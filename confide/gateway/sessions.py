@@ -1,7 +1,8 @@
 """Sessions: from a cookie's secret to who the core says it is. In memory, bounded, forgotten when idle.
 
-The secret itself is not kept: a session is found by the id derived from it. A secret that was replaced is dead at once, and stays on a
-list of the dead so that it is not taken for one from before a restart. OWASP ASVS 5.0 7.2.4, 7.4.1.
+The secret itself is kept only until the browser has shown that it has it: a session is found by the id derived from it. A secret that
+was replaced at sign-in or sign-out is dead at once, after a proof as soon as the browser shows the new one; it stays on a list of the dead
+so that it is not taken for one from before a restart. OWASP ASVS 5.0 7.2.4, 7.4.1.
 """
 
 from __future__ import annotations
@@ -56,8 +57,12 @@ class Session:
     turn: int = 0
     #: The core has met this session and will know it after a restart of ours.
     known_to_core: bool = False
-    #: A secret that the browser is yet to be given.
+    #: A secret that the browser has not shown yet: the answer that carried it may have been lost, so every answer carries it again.
     handout: str | None = field(default=None, repr=False)
+    #: The answer to a sign-in or sign-out was lost on its way from the core: it may have ended this session.
+    in_doubt: bool = False
+    #: What the customer is to be told as soon as somebody listens.
+    news: list[str] = field(default_factory=list, repr=False)
     sockets: set[str] = field(default_factory=set)
     #: Quick-reply payloads shown in this conversation, oldest first.
     offered: OrderedDict[str, None] = field(default_factory=OrderedDict, repr=False)
@@ -89,6 +94,7 @@ class Session:
         if conversation != self.conversation:
             self.offered.clear()
             self.unsettled.clear()
+            self.news.clear()
         self.conversation = conversation
 
 
@@ -104,6 +110,8 @@ class Sessions:
     _all: OrderedDict[Session, None] = field(default_factory=OrderedDict, repr=False)
     _by_key: dict[str, Session] = field(default_factory=dict, repr=False)
     _dead: OrderedDict[str, float] = field(default_factory=OrderedDict, repr=False)
+    #: Anonymous sessions without a socket, which make room first. Some may have changed since: that is seen when their turn comes.
+    _spare: OrderedDict[Session, None] = field(default_factory=OrderedDict, repr=False)
 
     def new_secret(self) -> str:
         """Return a secret for a cookie."""
@@ -114,9 +122,13 @@ class Sessions:
         return self.random_bytes(16).hex()
 
     def find(self, secret: str) -> Session | None:
-        """Return the session of a secret that we know."""
-        session = self._by_key.get(derive_sid(secret))
+        """Return the session of a secret that we know. Showing its newest one kills the older ones."""
+        key = derive_sid(secret)
+        session = self._by_key.get(key)
         if session is not None:
+            if key == session.sid:
+                session.handout = None
+                self._bury(session, key)
             self._touch(session)
         return session
 
@@ -141,11 +153,16 @@ class Sessions:
         self._map(session, session.sid)
         return session
 
-    def rotate(self, session: Session, secret: str) -> None:
-        """Give the session another secret; the ones it had are dead from now on."""
-        self._bury(session)
+    def rotate(self, session: Session, secret: str, *, keep_old: bool = False) -> None:
+        """Give the session another secret; the ones it had are dead from now on.
+
+        `keep_old` (after a proof, when it is still the same person): they lead here until the browser shows the new one. One lost answer
+        would otherwise sign the customer out. The core keeps the old id in the same way.
+        """
+        if not keep_old:
+            self._bury(session)
         session.sid = derive_sid(secret)
-        session.known_to_core = True
+        session.known_to_core, session.in_doubt = True, False
         if session.has_cookie:
             session.handout = secret
             self._map(session, session.sid)
@@ -153,10 +170,11 @@ class Sessions:
     def renew(self, session: Session) -> None:
         """Start over, anonymous and in a new conversation, with a session the core does not know.
 
-        The secret that the browser still holds leads here until it has been given the new one.
+        The secret that the browser still holds leads here until it shows the new one.
         """
         secret = self.new_secret()
-        session.sid, session.level, session.known_to_core = derive_sid(secret), ANONYMOUS, False
+        session.sid, session.known_to_core, session.in_doubt = derive_sid(secret), False, False
+        self.set_level(session, ANONYMOUS)
         session.move(self.new_conversation())
         if session.has_cookie:
             session.handout = secret
@@ -165,9 +183,23 @@ class Sessions:
     def drop(self, session: Session) -> None:
         """Forget the session. Its secret is not dead: the core may still know it."""
         self._all.pop(session, None)
+        self._spare.pop(session, None)
         for key in session.keys:
             self._by_key.pop(key, None)
         self.on_gone(session)
+
+    def set_level(self, session: Session, level: str) -> None:
+        """Note the level that the core says."""
+        session.level = level
+        self.file(session)
+
+    def file(self, session: Session) -> None:
+        """Put the session where it belongs after a change of its level, or when a socket has left it."""
+        if session in self._all and _is_spare(session):
+            self._spare[session] = None
+            self._spare.move_to_end(session)
+        else:
+            self._spare.pop(session, None)
 
     def _add(self, session: Session) -> None:
         self._sweep()
@@ -179,17 +211,18 @@ class Sessions:
         session.seen = self.clock()
         self._all[session] = None
         self._all.move_to_end(session)
+        self.file(session)
 
     def _map(self, session: Session, key: str) -> None:
         session.keys.add(key)
         self._by_key[key] = session
 
-    def _bury(self, session: Session) -> None:
+    def _bury(self, session: Session, but: str | None = None) -> None:
         now = self.clock()
-        for key in session.keys:
+        for key in session.keys - {but}:
             self._by_key.pop(key, None)
             self._dead[key] = now
-        session.keys.clear()
+        session.keys &= {but}
         while len(self._dead) > MAX_DEAD:
             self._dead.popitem(last=False)
 
@@ -199,8 +232,17 @@ class Sessions:
         for session in list(self._oldest(20)):
             if session.sockets:
                 self._touch(session)
-            elif now - session.seen > IDLE or (len(self._all) >= self.max_sessions and session.level == ANONYMOUS):
+            elif now - session.seen > IDLE:
+                self.drop(session)
+        # However many customers are older: a crowd of visitors must make room itself. Each entry is looked at once, so this is O(1).
+        while len(self._all) >= self.max_sessions and self._spare:
+            session, _ = self._spare.popitem(last=False)
+            if _is_spare(session):
                 self.drop(session)
 
     def _oldest(self, count: int) -> list[Session]:
         return [session for session, _ in zip(self._all, range(count), strict=False)]
+
+
+def _is_spare(session: Session) -> bool:
+    return session.level == ANONYMOUS and not session.sockets

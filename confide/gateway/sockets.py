@@ -30,6 +30,7 @@ from confide.gateway.limits import Kind, Limits
 from confide.gateway.server import HardenedServer
 from confide.gateway.sessions import Session, Sessions, is_secret
 from confide.gateway.turns import Turns
+from confide.identity.levels import Level
 
 COOKIE = "__Host-confide"
 MAX_TOKEN = 4_096
@@ -136,6 +137,7 @@ class Sockets:
         if socket is None:
             return
         socket.session.sockets.discard(name)
+        self.sessions.file(socket.session)
         if not socket.session.has_cookie and not socket.session.sockets:
             self.sessions.drop(socket.session)
 
@@ -168,13 +170,21 @@ class Sockets:
 
     async def _confirm(self, socket: _Socket, requested: inbox.Requested) -> None:
         self._check_own(socket, requested.session_id)
+        level = None if requested.last_seq is None else await self._level(socket.session)
         conversation = socket.session.where
 
         async def join() -> None:
             await self._join(socket)
             await self.server.emit("session_confirm", conversation, to=socket.id)
 
-        await self.deliveries.replay(conversation, requested.last_seq, socket.id, join)
+        await self.deliveries.replay(conversation, requested.last_seq, socket.id, join, level)
+
+    async def _level(self, session: Session) -> Level | None:
+        """Return the session's level now, which falls by itself as time goes by; None: the core does not say."""
+        try:
+            return Level.of(await self.access.level(session))
+        except (Refusal, KeyError):
+            return None
 
     async def _confirm_later(self, socket: _Socket, requested: inbox.Requested) -> None:
         while self._sockets.get(socket.id) is socket:
@@ -218,6 +228,8 @@ class Sockets:
             socket.joined = True
             await self.server.enter_room(socket.id, room_of(socket.session.where))
             self.background.start(self.access.introduce(socket.session))
+            if socket.session.news:
+                self.background.start(self.turns.tell_news(socket.session))
 
     def _check_own(self, socket: _Socket, session_id: str | None) -> None:
         if session_id is not None and session_id != socket.session.conversation:

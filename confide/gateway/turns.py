@@ -9,16 +9,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from confide.audit.events import Event
 from confide.gateway import sentences
+from confide.gateway.access import Access
 from confide.gateway.aftermath import Aftermath
 from confide.gateway.background import Background
 from confide.gateway.capabilities import Capabilities, Turn
 from confide.gateway.completion import Completion
-from confide.gateway.delivery import Deliveries, room_of
+from confide.gateway.delivery import Deliveries, Private, room_of
 from confide.gateway.limits import Kind, Limits
 from confide.gateway.peers import CorePeer, PeerError, RasaPeer
 from confide.gateway.render import Payload, render
@@ -56,11 +57,13 @@ class Turns:
     aftermath: Aftermath
     background: Background
     limits: Limits
+    access: Access
     timing: Timing = field(default_factory=Timing)
     clock: Callable[[], float] = time.time
 
     async def talk(self, session: Session, conversation: str, text: str, accepted: float) -> None:
         """Run one turn for `text`, accepted in `conversation` at `accepted` (Unix seconds), and deliver what comes of it."""
+        await self.access.dispel_doubt(session)
         if session.conversation != conversation:
             return  # signed in or out while it waited: the message was for a conversation that is over
         if len(session.unsettled) >= MAX_UNSETTLED:
@@ -70,11 +73,16 @@ class Turns:
             parts = await self._answer(session, turn, text)
             # Inside the busy time: a core that is slow to say how it ended must not mean silence either.
             outcome = None if parts else await self.aftermath.ask(session, turn)
+        if parts and not await self._deliver(session, turn, parts):
+            parts, outcome = [], await self.aftermath.ask(session, turn)
         if parts:
-            await self.completion.deliver(session, turn, parts)
             session.recheck.set()
         else:
             await self.aftermath.settle(session, turn, outcome, told=progress.said_unknown)
+
+    async def tell_news(self, session: Session) -> None:
+        """Say, once, what the session's customer is to be told since somebody listens now."""
+        await self.aftermath.tell_news(session)
 
     def report(self, session: Session, event: Event, detail: str = "") -> None:
         """Have something suspicious audited, without waiting; `detail` never holds what a customer wrote."""
@@ -85,7 +93,7 @@ class Turns:
         with contextlib.suppress(PeerError):
             await self.core.report(self.capabilities.sign(session), event.value, detail)
 
-    async def _answer(self, session: Session, turn: Turn, text: str) -> list[Payload]:
+    async def _answer(self, session: Session, turn: Turn, text: str) -> list[Payload | Private]:
         """Return what Rasa answered, ready for the browser; empty when it did not, or when something in it failed."""
         capability = self.capabilities.sign(session, turn)
         try:
@@ -102,6 +110,15 @@ class Turns:
             # A defect of ours, or an answer we did not think of: the turn failed, and the customer must not meet silence.
             _log.error("an answer could not be shown: %s", type(error).__name__)
             return []
+
+    async def _deliver(self, session: Session, turn: Turn, parts: Sequence[Payload | Private]) -> bool:
+        """Send what was answered; False when that failed: to the customer it is as if nothing had been answered."""
+        try:
+            await self.completion.deliver(session, turn, parts)
+        except Exception as error:  # noqa: BLE001 - as in `_answer`
+            _log.error("an answer could not be sent: %s", type(error).__name__)
+            return False
+        return True
 
     @contextlib.asynccontextmanager
     async def _shown_as_busy(self, session: Session, turn: Turn, accepted: float) -> AsyncIterator[_Progress]:

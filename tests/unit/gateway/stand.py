@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -161,7 +162,12 @@ class FakeCore:
     answer: dict[str, Any] = field(default_factory=lambda: {"outcome": "accepted", "text": "Thank you.", "resume": True})
     rotate: bool = True
     kept: bool = True
-    resume_tells_level: bool = True
+    #: What a session that is taken up again is to hear.
+    news: list[str] = field(default_factory=list)
+    #: The session that an id from before a proof stands for, until the new id is first seen.
+    previous: dict[str, str] = field(default_factory=dict)
+    #: Paths that do what they should, but whose answer is lost.
+    lost: set[str] = field(default_factory=set)
     #: Paths that answer with this status instead.
     broken: dict[str, int] = field(default_factory=dict)
     #: Paths that do not answer until the event is set.
@@ -182,17 +188,18 @@ class FakeCore:
             return JSONResponse({"database": "ok", "keystore": "ok", "policy": "ok"})
         content = await request.json()
         try:
-            return self._answer(path.removeprefix("/core/"), content)
+            answer = self._answer(path.removeprefix("/core/"), content)
+            return JSONResponse({"error": "away"}, 503) if path in self.lost else answer
         except CapabilityRefused:
             return JSONResponse({"error": "capability_refused"}, 403)
 
     def _answer(self, path: str, body: dict[str, Any]) -> Response:
         if path == "session/resume":
-            found = self.sessions.get(body["session"])
+            found = self.sessions.get(self.previous.get(body["session"], body["session"]))
             if found is None or found.ended:
                 return JSONResponse({"error": "not_found"}, 404)
-            level = {"level": found.level} if self.resume_tells_level else {}
-            return JSONResponse({"conversation": found.conversation, **level})
+            turn = self.newest[found.conversation] = self.newest.get(found.conversation, 0) + 1
+            return JSONResponse({"conversation": found.conversation, "level": found.level, "turn": turn, "news": self.news})
         if path == "bank/sign-in":
             if body["password"] != "sesame":
                 return JSONResponse({"error": "login_refused"}, 401)
@@ -206,6 +213,10 @@ class FakeCore:
 
     def _speaker(self, token: object, any_turn: bool) -> Capability:
         capability = self.capabilities.verify(token)
+        if capability.session in self.previous:
+            capability = dataclasses.replace(capability, session=self.previous[capability.session])
+        else:
+            self.previous = {old: new for old, new in self.previous.items() if new != capability.session}
         session = self.sessions.get(capability.session)
         if session is None:
             if any(known.conversation == capability.conversation for known in self.sessions.values()):
@@ -242,7 +253,7 @@ class FakeCore:
             return JSONResponse({"error": "not_found"}, 404)
         session = capability.session
         if self.rotate:
-            self.sessions[body["new_session"]] = self.sessions.pop(session)
+            self.sessions[body["new_session"]], self.previous[session] = self.sessions.pop(session), body["new_session"]
             session = body["new_session"]
         return JSONResponse({"resume": False, **self.answer, "session": session})
 

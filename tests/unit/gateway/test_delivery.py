@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
+
 from confide.gateway import delivery
-from confide.gateway.delivery import Deliveries, room_of
+from confide.gateway.delivery import Deliveries, Private, room_of
+from confide.identity.levels import Level
 
 
 class Wire:
@@ -115,3 +119,98 @@ async def test_ids_are_remembered_per_conversation_and_bounded() -> None:
     assert not deliveries.is_known("c", "first")
     deliveries.forget("c")
     assert not deliveries.is_known("c", "1")
+
+
+IDENTIFIED, VERIFIED, ANONYMOUS = Level.IDENTIFIED, Level.VERIFIED, Level.ANONYMOUS
+
+
+@pytest.mark.parametrize(("said_at", "now", "shown"), [
+    (IDENTIFIED, IDENTIFIED, ["You have €5.", "card"]), (IDENTIFIED, VERIFIED, ["You have €5.", "card"]),
+    (IDENTIFIED, ANONYMOUS, ["You have •••."]), (VERIFIED, IDENTIFIED, ["You have •••."]), (IDENTIFIED, None, ["You have •••."]),
+    (None, VERIFIED, ["You have •••."]), (ANONYMOUS, ANONYMOUS, ["You have €5.", "card"]), (ANONYMOUS, None, ["You have •••."]),
+])
+async def test_what_is_private_is_shown_again_to_a_session_that_is_sure_enough(
+    said_at: Level | None, now: Level | None, shown: list[str]
+) -> None:
+    wire = Wire()
+    deliveries = Deliveries(wire.emit, wire.clock)
+    await say(deliveries, "hello")
+    await deliveries.say("c", Private({"text": "You have €5."}, said_at, {"text": "You have •••."}))
+    await deliveries.say("c", Private({"text": "card", "type": "confirm", "ref": "one"}, said_at))
+    assert wire.to(room_of("c")) == ["hello", "You have €5.", "card"]
+    await deliveries.replay("c", 0, "socket", join, now)
+    assert wire.to("socket") == ["hello", *shown]
+    numbers = [payload["seq"] for _, payload, room in wire.sent if room == "socket"]
+    assert numbers == [wire.sent[0][1]["seq"] + n for n in range(len(numbers))]
+
+
+async def test_a_private_card_that_is_closed_is_not_kept() -> None:
+    wire = Wire()
+    deliveries = Deliveries(wire.emit, wire.clock)
+    await deliveries.say("c", Private({"text": "card", "ref": "one", "expires_at": wire.now + 9_000}, IDENTIFIED))
+    await deliveries.close_card("c", "one", "accepted")
+    await deliveries.replay("c", 0, "socket", join, VERIFIED)
+    assert wire.to("socket") == []
+    assert deliveries._total == 0
+
+
+async def test_a_private_card_that_has_expired_is_not_shown_again() -> None:
+    wire = Wire()
+    deliveries = Deliveries(wire.emit, wire.clock)
+    await deliveries.say("c", Private({"text": "card", "ref": "one", "expires_at": wire.now + 300}, IDENTIFIED))
+    wire.now += 300
+    await deliveries.replay("c", 0, "socket", join, VERIFIED)
+    assert wire.to("socket") == []
+
+
+def test_nothing_private_is_in_a_repr() -> None:
+    private = Private({"text": "You have €5."}, IDENTIFIED, {"text": "•••"})
+    assert "€5" not in repr(private) + repr(delivery._Kept(1, private, 1, 0.0))
+
+
+async def test_what_is_over_goes_by_itself_and_a_conversation_in_use_stays() -> None:
+    wire = Wire()
+    deliveries = Deliveries(wire.emit, wire.clock)
+    await say(deliveries, "You have €5.")
+    deliveries.remember("c", "m1")
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise asyncio.CancelledError
+        wire.now += delivery.KEPT_FOR
+        await say(deliveries, "now", conversation="in use")
+
+    with pytest.raises(asyncio.CancelledError):
+        await deliveries.keep_sweeping(sleep)
+    assert slept == [delivery.SWEEP_EVERY] * 3
+    assert list(deliveries._streams) == ["in use"]
+
+
+async def test_an_expired_message_goes_before_its_conversation_does() -> None:
+    wire = Wire()
+    deliveries = Deliveries(wire.emit, wire.clock)
+    await say(deliveries, "You have €5.")
+    deliveries.remember("c", "m1")
+    wire.now += delivery.KEPT_FOR
+    deliveries.sweep()
+    assert deliveries._total == 0
+    assert not deliveries._streams["c"].kept
+    assert deliveries.is_known("c", "m1"), "a resent message must not be run again"
+
+
+async def test_what_waited_while_its_conversation_was_forgotten_leaves_nothing_behind() -> None:
+    wire, gate = Wire(), asyncio.Event()
+
+    async def emit(_event: str, _payload: Any, _room: str) -> None:
+        await gate.wait()
+
+    deliveries = Deliveries(emit, wire.clock)
+    waiting = [asyncio.create_task(say(deliveries, text)) for text in ("a", "b")]
+    await asyncio.sleep(0)
+    deliveries.forget("c")
+    gate.set()
+    await asyncio.gather(*waiting)
+    assert deliveries._total == 0
+    assert not deliveries._streams

@@ -49,8 +49,82 @@ async def test_an_accepted_card_goes_on_by_the_socket_under_a_new_cookie(stand: 
     turn = stand.rasa.turns[-1]
     assert turn.capability.session == derive_sid(new)
     assert turn.capability.turn > stand.rasa.turns[0].capability.turn
-    assert (await submit(stand, secret)).status_code == 404  # the old cookie is dead
     assert (await stand.get("/chat/session", new)).status_code == 200
+    assert (await submit(stand, secret)).status_code == 404  # the old cookie is dead once the new one was shown
+
+
+async def test_a_lost_answer_to_an_accepted_code_does_not_sign_the_customer_out(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    stand.session(secret).level = "identified"
+    name = stand.session(secret).conversation
+    await submit(stand, secret)  # the browser never gets this answer
+    await chat.close()
+    back = await stand.chat(secret)
+    assert await back.open(last_seq=0) == name
+    assert await back.texts(1) == ["You said: /confide_resume"]
+    response = await stand.get("/chat/session", secret)
+    assert response.json() == {"level": "identified"}
+    new = stand.secret_in(response)
+    stand.core.answer = {"outcome": "closed", "text": "That is done already.", "resume": False}
+    stand.core.rotate = False
+    assert stand.secret_in(await submit(stand, secret)) == new
+    assert "set-cookie" not in (await stand.get("/chat/session", new)).headers  # from here on the browser has it
+    assert (await submit(stand, secret)).status_code == 404
+    assert await (await stand.chat(secret)).open() != name
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/demo/outbox", "/nothing-here"])
+async def test_whatever_the_browser_asks_for_under_the_old_cookie_it_is_given_the_new_one(stand: Stand, path: str) -> None:
+    secret, _ = await with_card(stand)
+    new = stand.secret_in(await submit(stand, secret))
+    assert [stand.secret_in(await stand.get(path, secret)) for _ in range(2)] == [new, new]
+    refused = await stand.post("/chat/card", {"ref": "short"}, secret)
+    assert (refused.status_code, stand.secret_in(refused)) == (400, new)
+
+
+async def test_a_socket_that_comes_back_with_the_new_cookie_kills_the_old_one(stand: Stand) -> None:
+    secret, _ = await with_card(stand)
+    name = stand.session(secret).conversation
+    new = stand.secret_in(await submit(stand, secret))
+    assert await (await stand.chat(new)).open() == name
+    assert (await submit(stand, secret)).status_code == 404
+
+
+async def test_the_gateway_dies_after_an_accepted_code_and_the_customer_hears(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    name, turn = stand.session(secret).conversation, stand.rasa.turns[0].capability.turn
+    stand.core.lost = {"/core/cards/act"}
+    assert (await submit(stand, secret)).status_code == 503
+    await stand.gateway.stop()
+    stand.core.lost.clear()
+    stand.core.news, stand.core.values = ["Done meanwhile: NAME_AAAAAAAA.", "One request waits."], {"NAME_AAAAAAAA": "Maria Huber"}
+    stand.core.newest[name] = ahead = turn + 10_000_000_000  # as of a machine whose clock was fast
+    await stand.gateway.start()
+    assert (await stand.get("/chat/session", secret)).status_code == 200  # nobody listens yet
+    back, second = await stand.chat(secret), await stand.chat(secret)
+    assert await back.open(session_id=name, last_seq=chat.got["bot_uttered"][-1]["seq"]) == name
+    assert await back.texts(2) == ["Done meanwhile: Maria Huber.", "One request waits."]
+    await second.open(last_seq=0)
+    assert await second.texts(2) == ["Done meanwhile: Maria Huber.", "One request waits."]
+    await back.say("thanks")
+    assert await back.texts(1) == await second.texts(1) == ["You said: thanks"]  # said once, and kept like any other
+    assert stand.rasa.turns[-1].capability.turn > ahead
+
+
+async def test_what_was_done_is_not_said_again_to_a_session_that_has_fallen(stand: Stand) -> None:
+    secret, chat = await with_card(stand)
+    stand.session(secret).level = "identified"
+    await stand.gateway.stop()
+    stand.core.news = ["Done meanwhile: Pay €5.00 to Maria Huber."]
+    await stand.gateway.start()
+    back = await stand.chat(secret)
+    await back.open(last_seq=chat.got["bot_uttered"][-1]["seq"])
+    assert await back.texts(1) == stand.core.news
+    stand.session(secret).level = "anonymous"
+    later = await stand.chat(secret)
+    await later.open(last_seq=0)
+    await later.say("hello")
+    assert await later.texts(1) == ["You said: hello"]
 
 
 async def test_the_conversation_keeps_its_name_after_a_proof(stand: Stand) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import socketio.exceptions
 
+from confide.gateway import delivery
+from confide.gateway.delivery import Deliveries
 from confide.gateway.limits import DEFAULT_RATES, Kind, Rates
 from confide.gateway.main import quiet_libraries
-from confide.gateway.sentences import HIDDEN
+from confide.gateway.sentences import HIDDEN, NOTHING_DONE
 from tests.unit.gateway.stand import CARD, PATIENCE, QUICK, Stand, Turn, echo, open_stand, says
 
 FOREIGN = "f" * 32
@@ -210,6 +212,87 @@ async def test_values_are_put_in_for_the_session_they_were_granted_to(stand: Sta
     chat = await stand.chat(await stand.visit())
     await chat.say("balance")
     assert await chat.texts(1) == [f"You have €1,204.33, and {HIDDEN}."]
+
+
+async def _heard_a_balance_and_left(stand: Stand) -> str:
+    """Sign in, hear a balance and see a card, close the tab; return the cookie's secret."""
+    secret = stand.secret_in(await stand.post("/chat/sign-in", {"login_token": "good-token"}, await stand.visit()))
+    stand.core.values = {"AMOUNT_7K2QX4MD": "€1,204.33"}
+    stand.core.cards[CARD] = {"type": "confirm", "ref": CARD, "title": "Pay €5.00", "text": "Pay €5.00 to Ada", "cancel": True}
+    stand.rasa.script = says({"text": "You have AMOUNT_7K2QX4MD."}, {"text": "And more."}, {"custom": {"type": "confirm", "ref": CARD}})
+    chat = await stand.chat(secret)
+    await chat.say("balance")
+    assert await chat.texts(3) == ["You have €1,204.33.", "And more.", "Pay €5.00 to Ada"]
+    await chat.close()
+    stand.rasa.script = echo
+    return secret
+
+
+async def _sees_again(stand: Stand, secret: str) -> list[str]:
+    """Return what a reload of the page shows."""
+    back = await stand.chat(secret)
+    await back.open(last_seq=0)
+    await back.say("the end")
+    texts = list[str]()
+    while "You said: the end" not in texts:
+        texts += await back.texts(1)
+    return texts[:-1]
+
+
+async def test_who_is_still_signed_in_sees_all_of_it_again(stand: Stand) -> None:
+    secret = await _heard_a_balance_and_left(stand)
+    assert await _sees_again(stand, secret) == ["You have €1,204.33.", "And more.", "Pay €5.00 to Ada"]
+
+
+async def test_a_session_that_fell_to_anonymous_sees_no_values_and_cards_again(stand: Stand) -> None:
+    secret = await _heard_a_balance_and_left(stand)
+    stand.session(secret).level = "anonymous"
+    assert await _sees_again(stand, secret) == [f"You have {HIDDEN}.", "And more."]
+
+
+async def test_while_the_core_is_away_nobody_sees_values_and_cards_again(stand: Stand) -> None:
+    secret = await _heard_a_balance_and_left(stand)
+    stand.core.broken = {"/core/session/state": 503, "/core/session/resume": 503}
+    assert await _sees_again(stand, secret) == [f"You have {HIDDEN}.", "And more."]
+
+
+async def test_what_was_revealed_while_the_core_did_not_tell_the_level_is_not_shown_again(stand: Stand) -> None:
+    stand.core.broken = {"/core/session/state": 503}
+    secret = await _heard_a_balance_and_left(stand)
+    stand.core.broken = {}
+    assert await _sees_again(stand, secret) == [f"You have {HIDDEN}.", "And more."]
+
+
+@pytest.mark.parametrize("odd", [5, "x", [{"title": 5}], {"payload": "/x"}])
+async def test_an_odd_payload_of_a_designer_does_not_silence_the_bot(stand: Stand, odd: object) -> None:
+    stand.rasa.script = says({"custom": {"type": "survey", "quick_replies": odd}}, {"text": "And more."})
+    chat = await stand.chat(await stand.visit())
+    await chat.say("hello")
+    assert await chat.texts(2) == ["", "And more."]
+
+
+async def test_an_answer_that_cannot_be_sent_is_a_failed_turn(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    say = Deliveries.say
+
+    async def failing(self: Deliveries, conversation: str, said: Any) -> None:
+        if said == {"text": "odd"}:
+            raise ValueError("a defect")
+        await say(self, conversation, said)
+
+    monkeypatch.setattr(Deliveries, "say", failing)
+    stand.rasa.script = says({"text": "odd"})
+    chat = await stand.chat(await stand.visit())
+    await chat.say("hello")
+    assert await chat.texts(1) == [NOTHING_DONE]
+    assert stand.core.outcomes == [stand.rasa.turns[0].capability.turn]
+
+
+async def test_what_is_over_is_dropped_without_anybody_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = asyncio.Event()
+    monkeypatch.setattr(delivery, "SWEEP_EVERY", 0.01)
+    monkeypatch.setattr(Deliveries, "sweep", lambda _self: swept.set())
+    async with open_stand(tmp_path), asyncio.timeout(PATIENCE):
+        await swept.wait()
 
 
 async def test_a_card_comes_from_the_core(stand: Stand) -> None:

@@ -170,3 +170,14 @@ def test_the_gateway_can_open_no_database_and_knows_no_rasa() -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
     assert output.strip() == "[]"
+
+
+def test_there_are_files_enough_for_the_connections_that_are_let_in() -> None:
+    code = (
+        "import resource; kind = resource.RLIMIT_NOFILE; hard = resource.getrlimit(kind)[1]; resource.setrlimit(kind, (64, hard))\n"
+        "from confide.gateway.main import allow_connections; allow_connections(128); print(resource.getrlimit(kind) == (128, hard))\n"
+        "allow_connections(100); print(resource.getrlimit(kind)[0])\n"
+        "resource.setrlimit(kind, (128, 256)); allow_connections(); print(resource.getrlimit(kind)[0])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert output.split() == ["True", "128", "256"]

@@ -147,6 +147,39 @@ async def test_an_outcome_that_the_core_will_not_tell_is_not_made_up(stand: Stan
     assert await chat.texts(2) == [sentences.UNKNOWN, sentences.GAVE_UP]
 
 
+async def test_a_session_that_the_core_has_ended_starts_over_instead_of_giving_up(stand: Stand) -> None:
+    secret = await stand.visit()
+    chat = await stand.chat(secret)
+    name = await chat.open()
+    await chat.say("hello")
+    await chat.texts(1)
+    stand.session(secret).ended, stand.rasa.script = True, status(500)
+    await chat.say("pay")
+    assert await chat.next("session_changed") == {"level": "anonymous"}
+    stand.rasa.script = echo
+    assert await chat.open(last_seq=0) != name
+    await chat.say("hello again")
+    await chat.say("and again")
+    heard = [message["text"] for message in chat.got["bot_uttered"][1:]] + await chat.texts(2)
+    assert sentences.GAVE_UP not in heard
+    assert sentences.UNKNOWN not in heard
+
+
+async def test_an_unknown_outcome_in_a_session_that_the_core_has_ended_starts_over(stand: Stand) -> None:
+    secret = await stand.visit()
+    chat = await stand.chat(secret)
+    await chat.open()
+    stand.core.broken[OUTCOME], stand.rasa.script = 503, status(500)
+    await chat.say("pay")
+    assert await chat.texts(1) == [sentences.UNKNOWN]
+    stand.session(secret).ended = True
+    del stand.core.broken[OUTCOME]
+    assert await chat.next("session_changed") == {"level": "anonymous"}
+    back = await stand.chat(secret)
+    await back.open()
+    assert await back.texts(1) == [sentences.STARTED_OVER]
+
+
 async def test_after_a_long_time_the_customer_is_told_what_to_do(tmp_path: Path) -> None:
     tuning = dataclasses.replace(QUICK, patience=Patience(pauses=(0.02,), give_up=0.2))
     async with open_stand(tmp_path, tuning) as stand:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from confide.gateway import pages
-from confide.gateway.sessions import derive_sid, is_secret
+from confide.gateway import pages, sentences
+from confide.gateway.access import Access
+from confide.gateway.capabilities import Capabilities
+from confide.gateway.peers import PeerRefused
+from confide.gateway.sessions import Session, Sessions, derive_sid, is_secret
 from confide.gateway.sockets import COOKIE
-from tests.unit.gateway.stand import Stand, Turn, says
+from confide.identity.capability import CapabilityIssuer
+from tests.unit.gateway.stand import Chat, Stand, Turn, says
 
 
 async def sign_in(stand: Stand, secret: str | None) -> str:
@@ -180,7 +186,7 @@ async def test_signing_in_after_the_answer_to_an_earlier_try_was_lost(stand: Sta
 
 async def test_when_the_core_is_away_nothing_changes_and_nothing_is_claimed(stand: Stand) -> None:
     secret = await sign_in(stand, await stand.visit())
-    stand.core.broken = {"/core/session/sign-out": 503, "/core/session/resume": 503, "/core/bank/sign-in": 500}
+    stand.core.broken = {"/core/session/sign-out": 503, "/core/session/state": 503, "/core/bank/sign-in": 500}
     out = await stand.post("/chat/sign-out", {}, secret)
     assert (out.status_code, out.json()["error"]) == (503, "away")
     assert "signed in here" in out.json()["text"]
@@ -190,9 +196,7 @@ async def test_when_the_core_is_away_nothing_changes_and_nothing_is_claimed(stan
     assert (await stand.post("/chat/sign-out", {}, secret)).status_code == 200
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_customer_stays_signed_in_over_a_restart_of_the_gateway(stand: Stand, told: bool) -> None:
-    stand.core.resume_tells_level = told
+async def test_a_customer_stays_signed_in_over_a_restart_of_the_gateway(stand: Stand) -> None:
     secret = await sign_in(stand, await stand.visit())
     await stand.gateway.stop()
     await stand.gateway.start()
@@ -213,6 +217,144 @@ async def test_a_dead_cookie_stays_dead_over_a_restart_of_the_gateway(stand: Sta
     stand.rasa.script, stand.core.values = says({"text": "AMOUNT_7K2QX4MD"}), {"AMOUNT_7K2QX4MD": "nothing"}
     await chat.say("hello")
     assert await chat.texts(1) == ["nothing"]  # a session that the core takes, and not the one it has ended
+
+
+async def talking(stand: Stand) -> tuple[str, Chat]:
+    """Return a signed-in browser's secret and a tab in which something was said."""
+    secret = await sign_in(stand, await stand.visit())
+    chat = await stand.chat(secret)
+    await chat.open()
+    await chat.say("hello")
+    await chat.texts(1)
+    return secret, chat
+
+
+async def starts_over(stand: Stand, secret: str, chat: Chat) -> None:
+    """Check that the tab is told, and that all goes on in a session that the core takes."""
+    assert await chat.next("session_changed") == {"level": "anonymous"}
+    back = await stand.chat(secret)
+    await back.open(last_seq=0)
+    assert await back.texts(1) == [sentences.STARTED_OVER]
+    await back.say("hello again")
+    assert await back.texts(1) == ["You said: hello again"]
+    response = await stand.get("/chat/session", secret)
+    assert response.json() == {"level": "anonymous"}
+    new = stand.secret_in(response)
+    assert stand.rasa.turns[-1].conversation == stand.session(new).conversation
+    assert not stand.session(new).ended
+    assert "set-cookie" not in (await stand.get("/chat/session", new)).headers
+
+
+async def test_a_session_that_the_core_has_ended_starts_over_when_the_page_is_opened(stand: Stand) -> None:
+    secret, chat = await talking(stand)
+    stand.session(secret).ended = True
+    assert (await stand.get("/chat/session", secret)).json() == {"level": "anonymous"}
+    await starts_over(stand, secret, chat)
+
+
+async def test_a_session_that_the_core_has_ended_starts_over_at_the_outbox(stand: Stand) -> None:
+    secret, chat = await talking(stand)
+    stand.session(secret).ended = True
+    assert (await stand.post("/demo/outbox", {}, secret)).status_code == 401
+    await starts_over(stand, secret, chat)
+
+
+async def test_after_a_lost_answer_to_a_sign_out_the_next_message_finds_out(stand: Stand) -> None:
+    secret, chat = await talking(stand)
+    stand.core.lost = {"/core/session/sign-out"}
+    assert (await stand.post("/chat/sign-out", {}, secret)).status_code == 503
+    await chat.say("pay")  # Rasa would say "not allowed" to it, for ever
+    await starts_over(stand, secret, chat)
+    assert "pay" not in stand.rasa.texts
+
+
+async def test_after_a_lost_answer_to_a_sign_in_the_tab_that_joins_finds_out(stand: Stand) -> None:
+    secret = await stand.visit()
+    chat = await stand.chat(secret)
+    stand.core.lost = {"/core/session/sign-in"}
+    assert (await stand.post("/chat/sign-in", {"login_token": "good-token"}, secret)).status_code == 503
+    await chat.open()
+    await starts_over(stand, secret, chat)
+
+
+async def test_after_a_lost_answer_to_a_sign_in_the_page_that_is_opened_finds_out(stand: Stand) -> None:
+    secret = await stand.visit()
+    stand.core.lost = {"/core/session/sign-in"}
+    await stand.post("/chat/sign-in", {"login_token": "good-token"}, secret)
+    new = stand.secret_in(await stand.get("/chat/session", secret))
+    stand.core.lost.clear()
+    assert await sign_in(stand, new) != new
+
+
+async def test_a_sign_out_whose_answer_was_lost_can_be_repeated(stand: Stand) -> None:
+    secret, chat = await talking(stand)
+    stand.core.lost = {"/core/session/sign-out"}
+    await stand.post("/chat/sign-out", {}, secret)
+    stand.core.lost.clear()
+    new = stand.secret_in(await stand.post("/chat/sign-out", {}, secret))
+    assert await chat.next("session_changed") == {"level": "anonymous"}
+    await chat.say("hello again")
+    assert await chat.texts(1) == ["You said: hello again"]
+    assert stand.rasa.turns[-1].capability.session == derive_sid(new)
+
+
+async def test_a_lost_answer_that_ended_nothing_changes_nothing(stand: Stand) -> None:
+    secret, chat = await talking(stand)
+    stand.core.broken = {"/core/session/sign-out": 503}
+    assert (await stand.post("/chat/sign-out", {}, secret)).status_code == 503
+    await chat.say("balance")
+    assert await chat.texts(1) == ["You said: balance"]
+    assert "session_changed" not in chat.got
+    assert (await stand.get("/chat/session", secret)).json() == {"level": "identified"}
+
+
+@pytest.mark.parametrize(("path", "body", "core_path", "status"), [
+    ("/demo/outbox", {}, "/core/bank/outbox", 401), ("/chat/sign-out", {}, "/core/session/sign-out", 503),
+    ("/chat/sign-in", {"login_token": "good-token"}, "/core/session/sign-in", 503),
+])
+async def test_a_refusal_of_an_older_turn_does_not_end_the_session(
+    stand: Stand, path: str, body: dict[str, str], core_path: str, status: int
+) -> None:
+    secret, chat = await talking(stand)
+    stand.core.broken = {core_path: 403}
+    assert (await stand.post(path, body, secret)).status_code == status
+    stand.core.broken.clear()
+    assert (await stand.get("/chat/session", secret)).json() == {"level": "identified"}
+    await chat.say("balance")
+    assert await chat.texts(1) == ["You said: balance"]
+    assert "session_changed" not in chat.got
+
+
+@dataclass
+class Racing:
+    """A core that meets a newer turn before the first question for the state arrives; it refuses that question."""
+
+    session: Session
+    ended: bool
+    asked: int = 0
+
+    async def level(self, _capability: str) -> str:
+        self.asked += 1
+        if self.asked == 1:
+            self.session.turn += 1
+        if self.asked == 1 or self.ended:
+            raise PeerRefused(403, "capability_refused")
+        return "identified"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_newer_turn_in_between_is_no_sign_that_the_session_has_ended(ended: bool) -> None:
+    async def ignore(*_: object) -> None:
+        return None
+
+    sessions = Sessions()
+    session = sessions.begin(has_cookie=True)
+    core: Any = Racing(session, ended)
+    access = Access(sessions, core, Capabilities(CapabilityIssuer(Ed25519PrivateKey.generate())), ignore, ignore)
+    assert not await access.renew_ended(session, PeerRefused(401, "unauthenticated"))
+    assert await access.renew_ended(session, PeerRefused(403, "capability_refused")) is ended
+    assert core.asked == 2
+    assert session.level == ("anonymous" if ended else "identified")
 
 
 async def test_the_outbox_needs_a_session_and_shows_its_mails(stand: Stand) -> None:
@@ -238,5 +380,6 @@ async def test_calls_beside_the_lane_do_not_make_the_running_turn_old(stand: Sta
     await chat.say("balance")
     await running.wait()
     assert (await stand.post("/demo/outbox", {}, secret)).status_code == 200
+    assert (await stand.get("/chat/session", secret)).json() == {"level": "identified"}  # asking for the level neither
     gate.set()
     assert await chat.texts(1) == ["€5"]

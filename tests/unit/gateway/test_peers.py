@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from confide.gateway.peers import MAX_ANSWER, CorePeer, Outcome, Peer, PeerAway, PeerRefused, RasaPeer
+from confide.gateway.peers import MAX_ANSWER, CorePeer, Outcome, Peer, PeerAway, PeerRefused, RasaPeer, Resumed
 from confide.internal.signing import Signer, Unauthenticated, Verifier
 from tests.unit.gateway.stand import CORE_KEY, Served, _peer_config
 
@@ -135,7 +135,7 @@ async def test_any_other_outcome_is_not_taken_for_nothing(line: Line, answer: di
 
 async def test_the_cores_answers_are_checked(line: Line) -> None:
     core = CorePeer(line.peer)
-    line.other.response = JSONResponse({"values": {"A": "1", "B": 2}, "level": 5, "conversation": "c", "mails": {}})
+    line.other.response = JSONResponse({"values": {"A": "1", "B": 2}, "level": 5, "turn": 1, "news": [], "conversation": "c", "mails": {}})
     assert await core.reveal("cap", ["A", "B"]) == {"A": "1"}
     for call in (core.resume("sid"), core.sign_in("cap", "t", "s", "c"), core.act("cap", "r", "submit", "v", "s"), core.bank_outbox("cap")):
         with pytest.raises(PeerAway):
@@ -144,6 +144,20 @@ async def test_the_cores_answers_are_checked(line: Line) -> None:
     assert await core.resume("sid") is None
     assert await core.show_card("cap", "r") is None
     assert await core.act("cap", "r", "cancel", None, "s") is None
+
+
+async def test_where_a_session_goes_on(line: Line) -> None:
+    line.other.response = JSONResponse({"conversation": "c", "level": "identified", "turn": 7, "news": ["Done."]})
+    assert await CorePeer(line.peer).resume("sid") == Resumed("c", "identified", 7, ["Done."])
+
+
+@pytest.mark.parametrize("wrong", [
+    {"level": None}, {"turn": None}, {"turn": "7"}, {"turn": True}, {"news": None}, {"news": "Done."}, {"news": ["Done.", 5]},
+])
+async def test_where_a_session_goes_on_is_said_in_full_or_it_is_away(line: Line, wrong: dict[str, Any]) -> None:
+    line.other.response = JSONResponse({"conversation": "c", "level": "identified", "turn": 7, "news": [], **wrong})
+    with pytest.raises(PeerAway):
+        await CorePeer(line.peer).resume("sid")
 
 
 async def test_whether_the_core_is_there(line: Line) -> None:

@@ -93,6 +93,49 @@ def test_what_is_no_token(text: str) -> None:
     assert find_tokens([{"text": text}]) == []
 
 
+@pytest.mark.parametrize("link", [
+    "https://evil.example/?x={}", "(https://evil.example/{})", "HTTPS://evil.example/{}", "evil.example://{}", "www.evil.example/{}",
+    "[hi](www.evil.example/{})", "mailto:{}@evil.example", "//evil.example/{}", "https://evil.example/\u00a0{}",
+])
+def test_a_value_is_never_put_into_a_link(link: str) -> None:
+    text = f"See {link.format('AMOUNT_7K2QX4MD')} or NAME_AAAAAAAA"
+    part = {"text": text, "type": "carousel", "elements": [{"url": link.format("AMOUNT_7K2QX4MD")}]}
+    assert find_tokens([part]) == ["NAME_AAAAAAAA"]
+    filled = fill(part, {"AMOUNT_7K2QX4MD": "€5", "NAME_AAAAAAAA": "Ada"})
+    assert filled["text"] == f"See {link.format(HIDDEN)} or Ada"
+    assert filled["elements"] == [{"url": link.format(HIDDEN)}]
+
+
+def test_a_value_is_never_put_behind_another_that_is_a_link() -> None:
+    values = {"NAME_AAAAAAAA": "https://evil.example/?", "AMOUNT_7K2QX4MD": "€5"}
+    assert fill({"text": "NAME_AAAAAAAA&AMOUNT_7K2QX4MD."}, values) == {"text": f"{HIDDEN}&{HIDDEN}."}
+    assert fill({"text": "From NAME_AAAAAAAA: AMOUNT_7K2QX4MD"}, values) == {"text": "From https://evil.example/?: €5"}
+
+
+@pytest.mark.parametrize("source", ["https://evil.example/AMOUNT_7K2QX4MD.png", "/AMOUNT_7K2QX4MD"])
+def test_no_value_is_put_into_the_address_of_a_picture(source: str) -> None:
+    parts = parts_of({"image": source}, {"attachment": {"type": "file", "payload": {"src": source}}},
+                     {"custom": {"type": "carousel", "elements": [{"src": source}]}})
+    assert find_tokens(parts) == []
+    assert [fill(part, {"AMOUNT_7K2QX4MD": "5"}) for part in parts] == parts
+
+
+def test_a_designers_quick_replies_and_attachment_are_rebuilt_like_any_other() -> None:
+    replies = [{"title": "Yes", "payload": "/affirm", "onclick": "x"}, {"title": "Go", "payload": "/confide_resume"}, 5, {}]
+    custom = {"type": "survey", "quick_replies": replies, "attachment": {"type": "image", "payload": {"src": "/a.png", "srcdoc": "x"}}}
+    assert parts_of({"custom": custom}) == [{
+        "type": "survey", "quick_replies": [{"content_type": "text", "title": "Yes", "payload": "/affirm"}],
+        "attachment": {"type": "image", "payload": {"src": "/a.png"}},
+    }]
+
+
+@pytest.mark.parametrize("odd", [5, "x", {"a": 1}, [5], [{"payload": 5}], [{"title": "T", "payload": "/restart"}], None])
+def test_odd_quick_replies_and_attachments_of_a_designer_are_left_out(odd: object) -> None:
+    part, = parts_of({"custom": {"type": "survey", "quick_replies": odd, "attachment": odd}})
+    assert part == {"type": "survey"}
+    assert offered_payloads(part) == []
+
+
 def test_the_number_of_messages_is_bounded() -> None:
     assert len(parts_of(*[{"text": "a\n\nb"}] * 100)) == MAX_MESSAGES
 
@@ -101,7 +144,9 @@ def test_a_value_that_is_no_json_number_is_dropped() -> None:
     assert parts_of({"custom": {"type": "chart", "y": float("nan")}}) == [{"type": "chart", "y": None}]
 
 
-KEYS = st.sampled_from(["text", "buttons", "image", "attachment", "custom", "type", "ref", "title", "payload", "src", "seq", "room", "to"])
+KEYS = st.sampled_from([
+    "quick_replies", "elements", "text", "buttons", "image", "attachment", "custom", "type", "ref", "title", "payload", "src", "seq", "room", "to",
+])
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
                    st.sampled_from(["confirm", "qr", REF, "NAME_AAAAAAAA", "carousel", "https://a.example/", "/confide_resume"]))
 MESSAGES = st.lists(st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=20))
@@ -118,7 +163,7 @@ def test_whatever_rasa_says_becomes_harmless_json(messages: list[object]) -> Non
         filled = fill(payload, dict.fromkeys(tokens, "a value"))
         json.dumps(filled, allow_nan=False)
         assert find_tokens([filled]) == []
-        assert all(not offered.startswith("/confide_resume") for offered in offered_payloads(filled) if "type" not in payload)
+        assert all(not offered.startswith("/confide_resume") for offered in offered_payloads(filled))
 
 
 def test_a_closed_card_is_a_reference_and_nothing_else() -> None:

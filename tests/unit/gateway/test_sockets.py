@@ -10,6 +10,8 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from confide.gateway.access import Access
 from confide.gateway.background import Background
+from confide.gateway.capabilities import Turn
+from confide.gateway.completion import Completion
 from confide.gateway.delivery import Deliveries, room_of
 from confide.gateway.errors import Code, Refusal
 from confide.gateway.lanes import Lanes
@@ -90,3 +92,26 @@ async def test_a_session_without_a_cookie_ends_with_its_socket() -> None:
     await sockets._disconnect("tab")
     assert not sockets.sessions._all
     assert not sockets._sockets
+
+
+async def test_what_is_answered_after_a_socket_without_a_cookie_has_left_is_not_kept() -> None:
+    sockets, _, deliveries = make()
+    sockets.sessions.on_gone = lambda gone: deliveries.forget(gone.where)
+    await sockets._connect("tab", ENVIRON, None)
+    session = sockets._sockets["tab"].session
+    turn = Turn(session.where, 1, 0.0, 10.0)
+    completion = Completion(SimpleNamespace(), SimpleNamespace(), deliveries)  # type: ignore[arg-type]
+    await completion.deliver(session, turn, [{"text": "You have €5."}])
+    assert deliveries._total
+    await sockets._disconnect("tab")
+    await completion.deliver(session, turn, [{"text": "You have €5."}])
+    assert not deliveries._streams
+    assert not deliveries._total
+
+
+async def test_what_is_answered_while_no_tab_of_a_browser_is_open_is_kept() -> None:
+    sockets, _, deliveries = make()
+    session = sockets.sessions.begin(has_cookie=True)
+    completion = Completion(SimpleNamespace(), SimpleNamespace(), deliveries)  # type: ignore[arg-type]
+    await completion.deliver(session, Turn(session.where, 1, 0.0, 10.0), [{"text": "hello"}])
+    assert deliveries._total
