@@ -31,6 +31,8 @@ class Chat:
     heard: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
+    http: aiohttp.ClientSession = field(init=False, repr=False)
+    sio: socketio.AsyncClient = field(init=False, repr=False)
     _busy: bool = False
     _heard_at: float = 0.0
 
@@ -60,6 +62,7 @@ class Chat:
 
     async def connect(self) -> None:
         self._confirmed = asyncio.Event()
+        self._busy = False  # whoever said so may be gone
         await self.sio.connect(self.address, headers={"Origin": self.address}, auth=self.auth, transports=["websocket"])
         await self.sio.emit("session_request", {"last_seq": self.heard[-1]["seq"]} if self.heard else {})
         await asyncio.wait_for(self._confirmed.wait(), 10)

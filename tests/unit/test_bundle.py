@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -83,10 +84,42 @@ def test_the_lock_pins_every_package_and_names_no_registry() -> None:
     assert all(entry["integrity"].startswith("sha512-") for name, entry in packages.items() if name)
 
 
+def check_fresh_build(webchat: Path, folder: Path) -> None:
+    """Build `webchat` into `folder` and compare. Without the tools: fails where .ci/run set CONFIDE_BUNDLE_CHECK, skips elsewhere.
+
+    `failed` says that `npm ci` did not succeed: tools left from an earlier run are not those of the lock file.
+    """
+    node, demanded = shutil.which("node"), os.environ.get("CONFIDE_BUNDLE_CHECK")
+    if node is None or demanded == "failed" or not (webchat / "node_modules").is_dir():
+        reason = "needs node and `npm ci` in webchat/ to build again"
+        if demanded:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    subprocess.run([node, "build.mjs", "--outdir", str(folder)], cwd=webchat, check=True, timeout=120)
+    fresh = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert fresh == {path.name: path.read_bytes() for path in (webchat / "dist").iterdir()}
+
+
 def test_a_fresh_build_is_what_is_committed(tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None or not (WEBCHAT / "node_modules").is_dir():
-        pytest.skip("needs node and `npm ci` in webchat/ to build again")
-    subprocess.run([node, "build.mjs", "--outdir", str(tmp_path / "dist")], cwd=WEBCHAT, check=True, timeout=120)
-    fresh = {path.name: path.read_bytes() for path in (tmp_path / "dist").iterdir()}
-    assert fresh == {path.name: path.read_bytes() for path in DIST.iterdir()}
+    check_fresh_build(WEBCHAT, tmp_path / "dist")
+
+
+@pytest.mark.parametrize(
+    ("missing", "demanded", "ends"),
+    [
+        ("node", "required", pytest.fail.Exception), ("node_modules", "required", pytest.fail.Exception),
+        ("nothing", "failed", pytest.fail.Exception),
+        ("node", None, pytest.skip.Exception), ("node_modules", None, pytest.skip.Exception),
+    ],
+)
+def test_without_the_build_tools_it_fails_where_it_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, demanded: str | None, ends: type[BaseException]
+) -> None:
+    monkeypatch.delenv("CONFIDE_BUNDLE_CHECK", raising=False)
+    if demanded:
+        monkeypatch.setenv("CONFIDE_BUNDLE_CHECK", demanded)
+    if missing != "node_modules":
+        (tmp_path / "node_modules").mkdir()
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else f"/nowhere/{name}")
+    with pytest.raises(ends, match="npm ci"):
+        check_fresh_build(tmp_path, tmp_path / "out")

@@ -31,8 +31,8 @@ class Machine:
         (self.programs / name).write_text(f"#!{self.programs}/bash\n{script}\n")
         (self.programs / name).chmod(0o755)
 
-    def run(self) -> tuple[int, list[str]]:
-        environ = {"PATH": str(self.programs), "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+    def run(self, **extra: str) -> tuple[int, list[str]]:
+        environ = {"PATH": str(self.programs), "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **extra}
         done = subprocess.run([self.folder / ".ci/run"], env=environ, capture_output=True, text=True, check=False, timeout=60)
         return done.returncode, done.stdout.splitlines()
 
@@ -42,6 +42,8 @@ def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path)
     made.add("make", f"echo \"$@\"; echo '{GOOD}'; echo afterwards")
     made.add("chromium", "exit 0")
+    made.add("npm", "exit 0")
+    (tmp_path / "webchat").mkdir()
     return made
 
 
@@ -78,3 +80,17 @@ def test_a_chromium_that_cannot_be_installed_is_no_failure(machine: Machine) -> 
     code, lines = machine.run()
     assert code == 0
     assert any("could not be installed" in line for line in lines)
+
+
+@pytest.mark.parametrize(("npm", "seen"), [("exit 0", "required"), ("exit 1", "failed"), (None, "failed")])
+def test_in_ci_the_bundle_must_be_built_anew(machine: Machine, npm: str | None, seen: str) -> None:
+    """What a test then makes of CONFIDE_BUNDLE_CHECK: tests/unit/test_bundle.py."""
+    machine.add("make", f"echo \"check: ${{CONFIDE_BUNDLE_CHECK:-unset}}\"; echo '{GOOD}'")
+    (machine.programs / "npm").unlink()
+    if npm is not None:
+        machine.add("npm", npm)
+    code, lines = machine.run(CI="true")
+    assert (code, lines[-1]) == (0, GOOD)
+    assert f"check: {seen}" in lines
+    assert any("cannot be built anew" in line for line in lines) == (seen == "failed")
+    assert "check: unset" in machine.run()[1], "a developer's machine is no CI"
