@@ -101,7 +101,6 @@ def axe(page: Page) -> list[str]:
 
 
 def test_a_customer_pays(page: Page, stack: Stack) -> None:
-    shoot(page, "page")
     sign_in(page, stack, "1001")
     page.locator("[data-open-chat]").last.click()
     log = page.get_by_role("log")
@@ -179,7 +178,6 @@ def test_the_outbox_page_shows_the_mail(page: Page, stack: Stack) -> None:
         page.get_by_role("button", name="Look again").click()
         page.wait_for_timeout(300)
     assert axe(page) == []
-    shoot(page, "outbox")
 
 
 def test_chromium_refuses_the_page_without_trust_in_its_certificate(stack: Stack, tmp_path: Path) -> None:
