@@ -18,7 +18,7 @@ FORM_SLOTS = ("payee", "amount", "currency", "reference")
 Events = list[dict[str, Any]]
 
 
-class CheckBalance(Action):  # type: ignore[misc]
+class CheckBalance(Action):  # type: ignore[misc]  # the SDK has no types
     """Says the balances of one customer whom nobody asked who they are."""
 
     def name(self) -> str:
@@ -30,7 +30,7 @@ class CheckBalance(Action):  # type: ignore[misc]
         return []
 
 
-class ValidatePaymentForm(FormValidationAction):  # type: ignore[misc]
+class ValidatePaymentForm(FormValidationAction):  # type: ignore[misc]  # the SDK has no types
     """Takes a payee from a list and anything with a digit as an amount."""
 
     def name(self) -> str:
@@ -43,7 +43,7 @@ class ValidatePaymentForm(FormValidationAction):  # type: ignore[misc]
         return {"amount": value if any(character.isdigit() for character in str(value)) else None}
 
 
-class MakePayment(Action):  # type: ignore[misc]
+class MakePayment(Action):  # type: ignore[misc]  # the SDK has no types
     """Asks for a yes, as our confirmation card does."""
 
     def name(self) -> str:

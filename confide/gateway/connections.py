@@ -60,7 +60,7 @@ class _Connection(H11Protocol):
         self._network: str | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows the transport in the same way
         super().connection_made(transport)
         network = network_of(self.client[0] if self.client else "")
         if not self._doors.enter(network):
@@ -107,7 +107,7 @@ def impatient_loop(within: float = HANDSHAKE_WITHIN) -> Callable[[], asyncio.Abs
     try:
         from uvloop import Loop as Base
     except ImportError:
-        from asyncio import SelectorEventLoop as Base  # type: ignore[assignment]
+        from asyncio import SelectorEventLoop as Base  # type: ignore[assignment]  # the other branch has uvloop's
 
     class Impatient(Base):
         async def create_server(self, *args: Any, **kwargs: Any) -> Any:

@@ -26,7 +26,7 @@ def silent_logger() -> logging.Logger:
     return logger
 
 
-class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
+class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]  # socketio has no types
     """An AsyncServer that answers every broken packet by a call of `on_broken(socket)` and none by an exception."""
 
     on_broken: Callable[[str], Awaitable[None]]

@@ -96,7 +96,7 @@ class _Watched(Action):
         except ActionCallFailed:  # its text is a status
             note_failure()
             raise
-        except Exception as error:  # noqa: BLE001 (Rasa would log the text of any)
+        except Exception as error:  # noqa: BLE001 - Rasa would log the text of any
             note_failure()
             raise ActionFailed(type(error).__name__) from None
 

@@ -137,7 +137,7 @@ class ConfideInput(InputChannel):
             return answer({"error": "busy"}, 429)
         except StoreError as error:
             return _store_failed(error, turn)
-        except Exception as error:  # noqa: BLE001 (the customer never meets silence, nor the text of a failure)
+        except Exception as error:  # noqa: BLE001 - the customer never meets silence, nor the text of a failure
             logger.error("a turn failed (%s)", type(error).__name__)
             return answer({"error": "internal"}, 500)
         return answer({"messages": [_public(said) for said in collector.messages], "failed": "action" if turn.failed else None})
