@@ -86,8 +86,7 @@ def say(dispatcher: CollectingDispatcher, said: Said) -> None:
     """Hand a reply to Rasa: a response with tokens, a card by reference, and which cards are over."""
     for reference in said.closed:
         dispatcher.utter_message(json_message={"type": "card_closed", "ref": reference})
-    if said.response:
-        buttons = [{"title": title, "payload": payload} for title, payload in said.options]
-        dispatcher.utter_message(response=said.response, buttons=buttons, **said.tokens)
+    buttons = [{"title": title, "payload": payload} for title, payload in said.options]
+    dispatcher.utter_message(response=said.response, buttons=buttons, **said.tokens)
     if said.card:
         dispatcher.utter_message(json_message={"type": said.card.type, "ref": said.card.ref})

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bank.site import open_site
 from confide.cli.keyring_setup import complete
 from confide.core import Core, open_core
+from confide.identity.login_token import LoginRefused
 from confide.pack import load_pack
 from confide.policy.load import PolicyError
 from confide.settings import CoreSettings, GatewaySettings, SettingsError
 from confide.storage.database import DatabaseAway
+from confide.storage.envelope import SealBroken
 from confide.storage.keyring import KeyProviderError, write_private
 from confide.storage.keystore import CACHE_ENTRIES, KeyStore
 from tests.unit.kit import FAST, ROOT, Kit
@@ -65,6 +67,24 @@ def test_two_processes_that_make_an_owners_key_at_once_agree(sqlite_kit: Kit) ->
     assert ours.find("subject:new") is None  # and now they are faster
     first = theirs.obtain("subject:new")
     assert ours._create("subject:new") == first
+
+
+def test_reading_never_makes_a_key(sqlite_kit: Kit) -> None:
+    with pytest.raises(SealBroken):
+        sqlite_kit.core.keystore.existing("subject:erased")
+    assert sqlite_kit.core.keystore.find("subject:erased") is None, "what was destroyed is not minted again by a look at it"
+
+
+def test_a_key_that_is_made_and_gone_at_once_is_told_as_away(sqlite_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    twin(sqlite_kit.core).obtain("subject:new")
+    monkeypatch.setattr(KeyStore, "find", lambda *_arguments: None)
+    with pytest.raises(DatabaseAway):
+        sqlite_kit.core.keystore._create("subject:new")
+
+
+def test_a_refused_login_of_the_host_site_is_a_refusal(sqlite_kit: Kit) -> None:
+    with pytest.raises(LoginRefused):
+        sqlite_kit.api.routes()["/core/bank/sign-in"]({"customer_number": "1001", "password": "wrong"})
 
 
 def test_the_cache_of_keys_is_bounded(sqlite_kit: Kit) -> None:

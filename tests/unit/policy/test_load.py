@@ -49,6 +49,7 @@ def test_values_are_read(tmp_path: Path) -> None:
     ("business: {name: Harbour Bank}", "business: {title: x}", 2, "known are name"),
     ("business: {name: Harbour Bank}", "business: {name: 5}", 2, "should be a text"),
     ("business: {name: Harbour Bank}", "business: bank", 2, "should be a mapping"),
+    ("business: {name: Harbour Bank}\n", "", 1, "lacks 'business'"), ("idle: 5m", "idle: 5\x00m", 1, "not valid YAML"),
     ("idle: 5m", "idle: 5", 3, "like 5m"),
     ("idle: 5m", "idle: 2d", 3, "longer than overall"),
     ("idle: 5m, ", "", 3, "lacks 'idle'"),
