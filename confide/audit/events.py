@@ -17,7 +17,6 @@ class Event(StrEnum):
     ACT_OPENED = "core:act:opened"
     ACT_PROVED = "core:act:proved"
     ACT_CANCELLED = "core:act:cancelled"
-    ACT_REPLACED = "core:act:replaced"
     ACT_STOPPED = "core:act:stopped"
     ACT_TAMPERED = "core:act:tampered"
     EFFECT_DONE = "core:effect:done"

@@ -11,7 +11,6 @@ CONSUMED = "This has been done already, so it doesn't need a code any more."
 STOPPED = "That was one wrong code too many, so I've stopped this request. Nothing was sent or changed. You can ask again."
 PROVED = "Thank you, that's you."
 DISABLED = "This authenticator can't be used any more. Nothing was sent or changed. Say \"talk to a person\" and we'll help you."
-NOT_YOURS = "This request belongs to another chat."
 NOTHING_DONE = "That didn't go through. Nothing was sent or changed. Say \"try again\" when you're ready."
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from confide.identity import otp
 from tests.integration.chat import card_of
-from tests.integration.stack import START_ORDER, Stack
+from tests.integration.stack import START_ORDER, Stack, running
 
 pytestmark = pytest.mark.integration
 
@@ -48,14 +48,10 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, trained_model: Path) -> Iterator[Run]:
-    stack = Stack.make(tmp_path_factory.mktemp("canary") / "var", trained_model)
-    try:
-        stack.start()
+    with running(tmp_path_factory.mktemp("canary"), trained_model) as stack:
         secrets, heard = asyncio.run(talk(stack))
         stack.stop()
         yield Run(secrets, supplied(stack), tracker_events(stack), heard, read_all(stack.var))
-    finally:
-        stack.stop()
 
 
 async def talk(stack: Stack) -> tuple[dict[str, str], str]:

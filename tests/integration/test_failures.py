@@ -20,7 +20,7 @@ import pytest
 from confide.gateway import sentences as said
 from tests.integration.chat import Chat, card_of, texts
 from tests.integration.faults import locked, paused, signal_inside, wait_until_quiet, writer
-from tests.integration.stack import Stack
+from tests.integration.stack import Stack, running
 
 pytestmark = pytest.mark.integration
 
@@ -35,12 +35,8 @@ NOT_HAPPENED = ("nothing was sent", "did not go through", "has not been done yet
 
 @pytest.fixture(scope="module")
 def fragile(tmp_path_factory: pytest.TempPathFactory, trained_model: Path) -> Iterator[Stack]:
-    stack = Stack.make(tmp_path_factory.mktemp("fragile") / "var", trained_model)
-    try:
-        stack.start()
+    with running(tmp_path_factory.mktemp("fragile"), trained_model) as stack:
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture
